@@ -1,0 +1,39 @@
+# Every target sets up what it needs: `make demo` and `make test` work alone on a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.installed
+WORKERS ?= auto
+
+.PHONY: demo test test-slow bench lint docs clean help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(SETUP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable ".[all]" --group test --group lint --group docs
+	touch $@
+
+demo: $(SETUP) ## train on real input beside scikit-learn, print the table, write the report
+	$(BIN)/hogwild demo
+
+test: $(SETUP) ## the test suite, in parallel
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --doctest-modules src tests
+
+test-slow: $(SETUP) ## real data, crash loops, smoke runs of the benchmarks
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow tests
+
+bench: $(SETUP) ## the rival table; FULL=1 for 781,000 rows
+	$(BIN)/python benchmarks/core.py $(if $(FULL),--full)
+
+lint: $(SETUP) ## format and lint
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+docs: $(SETUP) ## build the documentation strictly
+	$(BIN)/mkdocs build --strict
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) site

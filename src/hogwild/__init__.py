@@ -1,0 +1,36 @@
+"""hogwild: stochastic gradient descent on large sparse data, lock-free on all cores."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+# name: module; imported on first use, so that `import hogwild` and the command line start at once
+_PLACES = {
+    "SGDClassifier": "hogwild.estimators.sgd",
+    "SGDRegressor": "hogwild.estimators.sgd",
+    "DivergedError": "hogwild.engine.training",
+    "Progress": "hogwild.engine.training",
+    "save": "hogwild.models",
+    "load": "hogwild.models",
+}
+__all__ = ["__version__", *sorted(_PLACES)]
+
+if TYPE_CHECKING:
+    from hogwild.engine.training import DivergedError, Progress
+    from hogwild.estimators.sgd import SGDClassifier, SGDRegressor
+    from hogwild.models import load, save
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    if name in ("data", "engine"):
+        return importlib.import_module(f"hogwild.{name}")
+    raise AttributeError(f"module 'hogwild' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "data", "engine"]

@@ -1,0 +1,22 @@
+"""Data: readers of files, generators of synthetic data."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PLACES = {
+    "load_svmlight": "hogwild.data.svmlight",
+    "dump_svmlight": "hogwild.data.svmlight",
+    "DataError": "hogwild.data.errors",
+    "make_rcv1_like": "hogwild.data.synthetic",
+    "make_sparse_regression": "hogwild.data.synthetic",
+    "load_python_sources": "hogwild.data.python_sources",
+}
+__all__ = sorted(_PLACES)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    raise AttributeError(f"module 'hogwild.data' has no attribute {name!r}")

@@ -1,0 +1,110 @@
+"""The engines by name: frozen dataclasses that say who runs the steps; `resolve_engine` finds one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MERGES = ("damped", "self-tuned", "sum", "mean")
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """One thread, exact and reproducible, whatever `n_jobs` says."""
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """One copy of the parameters for each thread, merged into the shared copy every `interval` rows.
+
+    Parameters
+    ----------
+    interval : int, optional
+        Rows that a thread steps between merges. Default: by the number of threads (1,024 for two), or measured at the
+        start of a long run (``tune=True``).
+    head : int, optional
+        Number of hottest features that are replicated; the others stay shared between threads. Default: all where a
+        merge then costs little beside the steps, else as many as do.
+    merge : {"damped", "self-tuned", "sum", "mean"}, default="damped"
+        Factor of the deltas: by the curvature along each feature; the same with a constant that is chosen anew on 2,000
+        rows; 1; 1 / n_threads.
+    deterministic : bool, default=False
+        Fixed parts, merges in thread order at barriers: the same bits on every run with the same `n_jobs`, versions and
+        machine. Needs everything replicated.
+    tune : bool, default=True
+        Whether a long run may measure interval and head at its start. Never with ``deterministic``.
+    """
+
+    interval: int | None = None
+    head: int | None = None
+    merge: str = "damped"
+    deterministic: bool = False
+    tune: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.interval is not None and self.interval < 1:
+            raise ValueError(f"interval must be at least 1 row, found {self.interval!r}")
+        if self.head is not None and self.head < 0:
+            raise ValueError(f"head must be at least 0 features, found {self.head!r}")
+        if self.merge not in MERGES:
+            raise ValueError(f"merge must be one of {', '.join(MERGES)}; found {self.merge!r}")
+        if self.deterministic and self.head is not None:
+            raise ValueError("deterministic=True replicates everything: leave head unset")
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Classic HOGWILD! (Niu, Recht, Re, Wright 2011): all threads step on the same weights, without locks.
+
+    The intercept, which every row touches, is kept per thread and merged every `interval` rows.
+    """
+
+    interval: int = 256
+
+
+@dataclass(frozen=True)
+class Atomic:
+    """Like `Shared` with indivisible additions of components, as the HOGWILD! paper assumes."""
+
+    interval: int = 256
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Virtual replicas on one thread, exact and repeatable: what many threads would do to the model, at any speed.
+
+    Each of `n_replicas` steps through `interval` rows in turn and merges at its own time, as `Replicas` threads do.
+
+    Parameters
+    ----------
+    n_replicas : int
+    interval, head, merge
+        As in `Replicas`.
+    """
+
+    n_replicas: int
+    interval: int | None = None
+    head: int | None = None
+    merge: str = "damped"
+
+
+Engine = Sequential | Replicas | Shared | Atomic | Simulated
+
+ENGINES: dict[str, Engine | None] = {
+    "auto": None,
+    "sequential": Sequential(),
+    "replicas": Replicas(),
+    "shared": Shared(),
+    "atomic": Atomic(),
+}
+
+
+def resolve_engine(engine: str | Engine, n_threads: int) -> Engine:
+    """Return the engine that runs on `n_threads`: one thread is sequential, more are replicas unless told otherwise."""
+    if isinstance(engine, str):
+        if engine not in ENGINES:
+            raise ValueError(f"engine must be one of {', '.join(ENGINES)} or an engine object; found {engine!r}")
+        engine = ENGINES[engine] or Replicas()
+    elif not isinstance(engine, Engine):
+        raise ValueError(f"engine must be a name or an engine object; found {engine!r}")
+    return engine if n_threads > 1 or isinstance(engine, Simulated) else Sequential()

@@ -1,0 +1,222 @@
+"""From an estimator's parameters to what the engine runs: model arrays, settings, schedule."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from hogwild.compiled import aligned_copy, aligned_zeros, inlined, kernel
+from hogwild.engine.task import Merge, Task
+from hogwild.losses import LOSSES, loss_id, loss_value
+from hogwild.schedules import Schedule, schedule_id
+from hogwild.steps.linear import LAZY, MERGES, AdaGrad, Ftrl, Settings, Sgd, add_scores
+from hogwild.steps.rows import Rows
+
+LARGE = 1 << 20  # bytes of weights from which on they are prefetched: a core's L2 cache
+UPDATE_RULES = {"adagrad": AdaGrad, "ftrl": Ftrl}  # learning rates with an update rule of their own
+
+
+@dataclass
+class LinearState:
+    """Everything that training a linear model goes on from: the arrays and the clock.
+
+    Attributes
+    ----------
+    coef, intercept : ndarray, shapes (n_features,) or (n_features, n_columns); (n_columns,)
+    arrays : dict of str to ndarray
+        Optimiser state: AdaGrad's sums, FTRL's z and n, penalty received, running sums of an average.
+    t, penalty : float
+        Row clock and accumulated penalty.
+    averaged_rows : float
+        Rows in the running sums.
+    """
+
+    coef: np.ndarray
+    intercept: np.ndarray
+    arrays: dict[str, np.ndarray]
+    t: float = 1.0
+    penalty: float = 0.0
+    averaged_rows: float = 0.0
+
+
+class LinearOptions(NamedTuple):
+    """The parameters of an SGD estimator that shape the task."""
+
+    loss: str
+    epsilon: float
+    penalty: str | None
+    alpha: float
+    l1_ratio: float
+    learning_rate: str
+    eta0: float
+    power_t: float
+    beta: float
+    fit_intercept: bool
+    intercept_decay: float
+    average: int
+
+
+def l1_share(penalty: str | None, l1_ratio: float | None) -> float:
+    """Share of L1 in `penalty`."""
+    return {"l1": 1.0, "elasticnet": l1_ratio or 0.0}.get(penalty or "", 0.0)
+
+
+def new_state(options: LinearOptions, n_features: int, n_columns: int, dtype: np.dtype) -> LinearState:
+    """Allocate a state of zeros."""
+    shape = (n_features,) if n_columns == 1 else (n_features, n_columns)
+    nothing = (0,) * len(shape)
+    rule = UPDATE_RULES.get(options.learning_rate, Sgd)
+    strong = options.penalty is not None and options.alpha > 0
+    lazy = strong and (rule is AdaGrad or l1_share(options.penalty, options.l1_ratio) > 0)
+    arrays = {}
+    if rule is not Ftrl:
+        averaged = options.average > 0
+        arrays["received"] = aligned_zeros(shape if lazy else nothing, dtype)
+        arrays["summed"] = aligned_zeros(shape if averaged else nothing, np.float64)
+        arrays["summed_intercept"] = aligned_zeros(n_columns if averaged else 0, np.float64)
+    if rule is AdaGrad:
+        arrays["squares"] = aligned_zeros(shape, dtype)
+        arrays["intercept_squares"] = aligned_zeros(n_columns, dtype)
+    if rule is Ftrl:
+        arrays["z"], arrays["n"] = aligned_zeros(shape, dtype), aligned_zeros(shape, dtype)
+        arrays["intercept_z"], arrays["intercept_n"] = aligned_zeros(n_columns, dtype), aligned_zeros(n_columns, dtype)
+    return LinearState(aligned_zeros(shape, dtype), aligned_zeros(n_columns, dtype), arrays)
+
+
+def restart_ftrl(state: LinearState, options: LinearOptions) -> None:
+    """Choose z such that FTRL starts at the weights of `state` (n = 0, no penalty yet)."""
+    rate = options.beta / options.eta0
+    np.multiply(state.coef, -rate, out=state.arrays["z"])
+    np.multiply(state.intercept, -rate, out=state.arrays["intercept_z"])
+
+
+def make_schedule(options: LinearOptions, eta0: float) -> Schedule:
+    """Make the schedule that kernels read."""
+    rule, share = UPDATE_RULES.get(options.learning_rate), l1_share(options.penalty, options.l1_ratio)
+    alpha = options.alpha if options.penalty is not None else 0.0
+    shift = 0.0
+    if options.learning_rate == "optimal":
+        loss = LOSSES[options.loss]
+        typical = math.sqrt(1.0 / math.sqrt(options.alpha))
+        slope = loss.derivative(1.0, -typical, options.epsilon if loss.parameter is None else loss.parameter)
+        shift = 1.0 / (typical / max(1.0, slope) * options.alpha) - 1.0
+    if rule is None:
+        decay, shrink, by_eta = alpha * (1.0 - share), alpha * share, True
+    else:
+        decay, shrink, by_eta = 0.0, alpha, rule is AdaGrad
+    return Schedule(
+        kind=schedule_id(options.learning_rate),
+        eta0=float(eta0),
+        power_t=float(options.power_t),
+        alpha=float(options.alpha),
+        shift=shift,
+        decay=decay,
+        shrink=shrink,
+        shrink_by_eta=by_eta,
+        average_from=float(options.average) if options.average > 0 else math.inf,
+    )
+
+
+def make_task(
+    options: LinearOptions,
+    state: LinearState,
+    rows: Rows,
+    *,
+    eta0: float,
+    positive: np.ndarray,
+    negative: np.ndarray,
+) -> Task:
+    """Put state, rows and options together; the task changes the state's arrays in place."""
+    rule = UPDATE_RULES.get(options.learning_rate, Sgd)
+    loss = LOSSES[options.loss]
+    passive = {"pa1": 1, "pa2": 2}.get(options.learning_rate, 0)
+    settings = Settings(
+        loss=loss_id(options.loss),
+        parameter=float(options.epsilon if loss.parameter is None else loss.parameter),
+        passive=passive,
+        aggressiveness=float(eta0),
+        eta0=float(eta0),
+        fit_intercept=bool(options.fit_intercept),
+        intercept_decay=float(options.intercept_decay),
+        l1_ratio=l1_share(options.penalty, options.l1_ratio),
+        beta=float(options.beta),
+        lazy=True,
+        lazy_intercept=True,
+        penalised="received" in state.arrays and state.arrays["received"].size > 0,
+        averaged="summed" in state.arrays and state.arrays["summed"].size > 0,
+        large=state.coef.nbytes > LARGE,
+        positive=positive,
+        negative=negative,
+    )
+    model = rule(coef=state.coef, intercept=state.intercept, settings=settings, **state.arrays)
+    weights = rows.weights
+    mean_weight = float(weights.mean()) if weights.size else 1.0
+    values = rows.values
+    n_columns = len(state.intercept)
+    step_bound = math.inf
+    if passive:
+        mean_square = float(np.dot(values.ravel(), values.ravel())) / max(1, len(rows.targets))
+        step_bound = min(eta0, 1.0 / max(mean_square, 1e-30))
+    return Task(
+        rows=rows,
+        model=model,
+        merges={name: Merge(*merge) for name, merge in MERGES[rule].items()},
+        lazy=LAZY[rule],
+        schedule=make_schedule(options, eta0),
+        n_features=len(state.coef),
+        n_columns=n_columns,
+        curvature=loss.curvature,
+        mean_weight=mean_weight * float(max(positive.mean(), negative.mean())),
+        step_bound=step_bound,
+        objective=lambda sample, coef, intercept: mean_loss(rows, sample, coef, intercept, settings),
+        t=state.t,
+        penalty=state.penalty,
+    )
+
+
+def penalty_value(options: LinearOptions, coef: np.ndarray) -> float:
+    """Value of the penalty at `coef`."""
+    if options.penalty is None or options.alpha == 0:
+        return 0.0
+    flat, share = coef.ravel(), l1_share(options.penalty, options.l1_ratio)
+    value = (1.0 - share) * 0.5 * float(np.dot(flat, flat))
+    return options.alpha * (value + (share * float(np.abs(flat).sum()) if share else 0.0))
+
+
+# ------------------------------------------------------------------------------------------------ mean loss of a sample
+
+
+@kernel
+def _sum_loss(rows, sample, coef, intercept, settings, scores):
+    total = 0.0
+    for k in range(np.uint64(sample.size)):
+        i = sample[k]
+        for c in range(np.uint64(intercept.size)):
+            scores[c] = intercept[c]
+        add_scores(rows, i, coef, scores)
+        total += _row_loss(rows, i, scores, settings)
+    return total
+
+
+@inlined
+def _row_loss(rows, i, scores, settings):
+    total, many = 0.0, scores.size > 1
+    for c in range(np.uint64(scores.size)):
+        y = rows.targets[i]
+        if many:
+            y = rows.targets.dtype.type(1.0 if y == c else -1.0)
+        loss = loss_value(settings.loss, y, scores[c], settings.parameter)
+        total += loss * (settings.positive[c] if y > 0 else settings.negative[c])
+    return total * (rows.weights[i] if rows.weights.size else rows.values.dtype.type(1))
+
+
+def mean_loss(rows: Rows, sample: np.ndarray, coef: np.ndarray, intercept: np.ndarray, settings: Settings) -> float:
+    """Mean loss over the rows `sample`, class and row weights included."""
+    scores = np.empty(len(intercept), rows.values.dtype)
+    return _sum_loss(rows, sample, coef, intercept, settings, scores) / max(1, len(sample))
+
+
+__all__ = ["LinearOptions", "LinearState", "aligned_copy", "make_schedule", "make_task", "mean_loss", "new_state"]

@@ -1,0 +1,896 @@
+"""SGDClassifier and SGDRegressor: scikit-learn's estimators on the lock-free engine."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils import check_random_state, compute_class_weight
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.extmath import safe_sparse_dot
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from hogwild.engine.engines import ENGINES, Engine, resolve_engine
+from hogwild.engine.runners import make_runner
+from hogwild.engine.training import DivergedError, Outcome, Progress, Stopping, train
+from hogwild.estimators.linear_task import (
+    LinearOptions,
+    LinearState,
+    l1_share,
+    make_schedule,
+    make_task,
+    new_state,
+    penalty_value,
+    restart_ftrl,
+)
+from hogwild.estimators.progress import Reporter
+from hogwild.estimators.step_size import search_eta0
+from hogwild.estimators.threads import counted, threads_for
+from hogwild.estimators.validation import check_matrix
+from hogwild.losses import LOSSES
+from hogwild.schedules import SCHEDULES
+from hogwild.steps.rows import as_rows
+
+MAX_INT = np.iinfo(np.int32).max
+REGRESSION_LOSSES = [name for name, loss in LOSSES.items() if not loss.margin]
+_EMPTY = np.empty(0, np.uint32)
+
+
+class _SGD(SparseCoefMixin, BaseEstimator):
+    """What both estimators share: parameters, state, the call of the engine."""
+
+    _parameter_constraints: dict = {
+        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
+        "fit_intercept": ["boolean"],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "shuffle": ["boolean", StrOptions({"blocks", "full"})],
+        "verbose": ["verbose"],
+        "epsilon": [Interval(Real, 0, None, closed="left")],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+        "learning_rate": [StrOptions(set(SCHEDULES))],
+        "eta0": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, None, None, closed="neither")],
+        "decay": [Interval(Real, 0, 1, closed="right")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "search_every": [Interval(Integral, 1, None, closed="left"), None],
+        "intercept_decay": [Interval(Real, 0, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
+        "engine": [StrOptions(set(ENGINES)), *Engine.__args__],
+        "progress": ["boolean"],
+        "callback": [callable, None],
+    }
+
+    def _check_options(self, for_partial_fit: bool) -> None:
+        if self.early_stopping and for_partial_fit:
+            raise ValueError("early_stopping should be False with partial_fit")
+        if self.learning_rate == "optimal" and self.alpha == 0:
+            raise ValueError(
+                "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute the optimal learning rate."
+            )
+        passive_loss = "hinge" if self._classifies else "epsilon_insensitive"
+        if self.learning_rate in ("pa1", "pa2") and self.loss != passive_loss:
+            raise ValueError(f"Learning rate '{self.learning_rate}' only works with loss '{passive_loss}'.")
+        if self.penalty == "elasticnet" and self.l1_ratio is None:
+            raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
+        if self.learning_rate == "ftrl" and self.average:
+            raise ValueError("average is not defined for learning_rate 'ftrl': its weights follow from sums already")
+        if self.learning_rate == "ftrl" and self.beta == 0:
+            raise ValueError("beta must be > 0 for learning_rate 'ftrl'")
+        resolve_engine(self.engine, 2)
+
+    def _options(self) -> LinearOptions:
+        return LinearOptions(
+            loss=self.loss,
+            epsilon=self.epsilon,
+            penalty=self.penalty,
+            alpha=self.alpha,
+            l1_ratio=self.l1_ratio or 0.0,
+            learning_rate=self.learning_rate,
+            eta0=self.eta0,
+            power_t=self.power_t,
+            beta=self.beta,
+            fit_intercept=self.fit_intercept,
+            intercept_decay=self.intercept_decay,
+            average=int(self.average),
+        )
+
+    # ------------------------------------------------------------------------------------------ state
+
+    def _start(self, n_features: int, n_columns: int, dtype: np.dtype, coef: Any, intercept: Any) -> None:
+        """Allocate a new state, at `coef` and `intercept` if given."""
+        options = self._options()
+        state = new_state(options, n_features, n_columns, dtype)
+        if coef is not None:
+            coef = np.asarray(coef.toarray() if hasattr(coef, "toarray") else coef, dtype=dtype)
+            if n_columns > 1:
+                if coef.shape != (n_columns, n_features):
+                    raise ValueError("Provided ``coef_`` does not match dataset. ")
+                coef = coef.T
+            elif coef.size != n_features:
+                raise ValueError("Provided coef_init does not match dataset.")
+            state.coef[...] = coef.reshape(state.coef.shape)
+        if intercept is not None:
+            intercept = np.asarray(intercept, dtype=dtype)
+            if intercept.shape != (n_columns,) and not (n_columns == 1 and intercept.shape == ()):
+                raise ValueError("Provided intercept_init does not match dataset.")
+            state.intercept[...] = intercept
+        if self.learning_rate == "ftrl":
+            restart_ftrl(state, options)
+        self._state: LinearState = state
+        self.t_ = 1.0
+
+    def _adopt_user_changes(self) -> None:
+        """Go on from `coef_` and `intercept_` where the user has put others in their place."""
+        state = self._state
+        if state.averaged_rows or not hasattr(self, "coef_"):
+            return
+        coef = self.coef_.toarray() if hasattr(self.coef_, "toarray") else np.asarray(self.coef_)
+        coef = coef.T if state.coef.ndim == 2 else coef.reshape(-1)
+        intercept = np.atleast_1d(self.intercept_)
+        if not (np.array_equal(coef, state.coef) and np.array_equal(intercept, state.intercept)):
+            state.coef[...] = coef
+            state.intercept[...] = intercept
+            if self.learning_rate == "ftrl":
+                restart_ftrl(state, self._options())
+
+    def _publish(self) -> None:
+        """Set `coef_` and `intercept_` in scikit-learn's shapes, without a copy where there is no average."""
+        state = self._state
+        coef, intercept = state.coef, state.intercept
+        if state.averaged_rows:
+            coef = (state.arrays["summed"] / state.averaged_rows).astype(coef.dtype)
+            intercept = (state.arrays["summed_intercept"] / state.averaged_rows).astype(coef.dtype)
+        if coef.ndim == 2:
+            self.coef_ = coef.T
+        else:
+            self.coef_ = coef.reshape(1, -1) if self._classifies else coef
+        self.intercept_ = intercept
+
+    # ------------------------------------------------------------------------------------------ training
+
+    def _train(
+        self,
+        X: Any,
+        targets: np.ndarray,
+        sample_weight: np.ndarray | None,
+        positive: np.ndarray,
+        negative: np.ndarray,
+        *,
+        n_epochs: int,
+        n_threads: int,
+        validation: tuple | None = None,
+        kept: np.ndarray = _EMPTY,
+    ) -> Outcome:
+        """Run epochs on the engine and set the fitted attributes, also where Ctrl-C or divergence ends them."""
+        state, options = self._state, self._options()
+        rows = as_rows(X, targets, sample_weight)
+        if sample_weight is not None and not len(kept):
+            kept = np.flatnonzero(rows.weights).astype(np.uint32)
+            kept = _EMPTY if len(kept) == len(rows.targets) else kept
+        n_rows = len(kept) or len(rows.targets)
+        n_threads = min(n_threads, max(1, n_rows // 256))
+        rng = np.random.default_rng(check_random_state(self.random_state).randint(MAX_INT))
+        searches = self.learning_rate == "search"
+
+        def task_with(eta0: float, copied: LinearState | None = None):
+            return make_task(options, copied or state, rows, eta0=eta0, positive=positive, negative=negative)
+
+        eta0 = getattr(self, "eta0_", self.eta0) if self.t_ > 1.0 and n_epochs == 1 and searches else self.eta0
+        task = task_with(eta0)
+
+        def search() -> None:
+            def trial(eta: float):
+                copied = LinearState(
+                    state.coef.copy(),
+                    state.intercept.copy(),
+                    {name: array.copy() for name, array in state.arrays.items()},
+                    task.t,
+                    task.penalty,
+                )
+                return task_with(eta, copied), lambda: penalty_value(options, copied.coef)
+
+            found = search_eta0(task, trial, rng, kept, start=task.schedule.eta0 if self._searched_at else 1.0)
+            # the schedule goes on from here: eta at the present clock is what was tried
+            task.schedule = make_schedule(options, found)
+            self._searched_at = task.t
+
+        def search_again() -> None:
+            if task.t - self._searched_at >= self.search_every:
+                search()
+
+        if searches and not getattr(self, "_searched_at", 0.0):
+            self._searched_at = 0.0
+            search()
+        engine = resolve_engine(self.engine, n_threads)
+        stopping = Stopping(
+            tol=self.tol if n_epochs > 1 or self.early_stopping else None,
+            patience=self.n_iter_no_change,
+            penalty=lambda: 0.0 if options.learning_rate in ("pa1", "pa2") else penalty_value(options, state.coef),
+            score=self._make_score(validation),
+            adaptive=self.learning_rate == "adaptive",
+        )
+        with counted(n_threads), Reporter.of(self) as reporter:
+            runner = make_runner(task, engine, n_threads, rng)
+            try:
+                outcome = train(
+                    task,
+                    runner,
+                    n_epochs=n_epochs,
+                    shuffle=self.shuffle,
+                    rng=rng,
+                    kept=kept,
+                    stopping=stopping,
+                    epoch_decay=self.decay if self.learning_rate == "epoch_decay" else 1.0,
+                    callback=reporter.callback,
+                    before_slice=search_again if searches and self.search_every else None,
+                )
+            finally:
+                state.t, state.penalty = task.t, task.penalty
+                if "summed" in state.arrays and state.arrays["summed"].size:
+                    state.averaged_rows = max(0.0, task.t - max(1.0, float(options.average)))
+                self.t_ = task.t
+                self.eta0_ = task.schedule.eta0
+                self.n_threads_ = runner.n_threads
+                self.engine_ = runner.describe()
+                self._publish()
+        self.n_iter_ = outcome.n_epochs
+        self.loss_curve_ = (self.loss_curve_ if hasattr(self, "loss_curve_") else []) + outcome.losses
+        if outcome.scores:
+            self.validation_scores_ = outcome.scores
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        return outcome
+
+    def _make_score(self, validation: tuple | None) -> Callable[[], float] | None:
+        if validation is None:
+            return None
+        X, y, weight = validation
+
+        def score() -> float:
+            self._publish()
+            return self.score(X, y, sample_weight=weight)
+
+        return score
+
+    def _split(self, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on and rows to validate on."""
+        splitter = StratifiedShuffleSplit if self._classifies else ShuffleSplit
+        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
+        training, held_out = next(split.split(np.zeros((len(y), 1)), y))
+        if sample_weight is not None:
+            if not np.any(sample_weight[held_out]):
+                raise ValueError(
+                    "The sample weights for validation set are all zero, consider using a different random state."
+                )
+            training = training[sample_weight[training] != 0]
+        if len(training) == 0 or len(held_out) == 0:
+            raise ValueError(
+                f"Splitting {len(y)} samples into a train set and a validation set with validation_fraction="
+                f"{self.validation_fraction!r} led to an empty set ({len(training)} and {len(held_out)} samples). Please "
+                "either change validation_fraction, increase number of samples, or disable early_stopping."
+            )
+        return np.sort(training).astype(np.uint32), held_out
+
+    def _fit_rows(self, X, y, targets, sample_weight, positive, negative, *, n_epochs: int, n_threads: int) -> None:
+        validation, kept = None, _EMPTY
+        if self.early_stopping:
+            kept, held_out = self._split(y, sample_weight)
+            validation = (X[held_out], y[held_out], None if sample_weight is None else sample_weight[held_out])
+        self._train(
+            X,
+            targets,
+            sample_weight,
+            positive,
+            negative,
+            n_epochs=n_epochs,
+            n_threads=n_threads,
+            validation=validation,
+            kept=kept,
+        )
+
+    def _warn_unconverged(self) -> None:
+        if self.tol is not None and self.tol > -math.inf and self.n_iter_ == self.max_iter:
+            warnings.warn(
+                "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        if self.power_t < 0:
+            warnings.warn(
+                "Negative values for `power_t` are deprecated in version 1.8 and will raise an error in 1.10. "
+                "Use values in the range [0.0, inf) instead.",
+                FutureWarning,
+                stacklevel=3,
+            )
+
+    def _begin_fit(self) -> tuple[Any, Any]:
+        """Forget an earlier fit; returns its weights where `warm_start` asks for them."""
+        warm = (self.coef_, self.intercept_) if self.warm_start and hasattr(self, "coef_") else (None, None)
+        for name in ("classes_", "loss_curve_", "validation_scores_", "_searched_at"):
+            if hasattr(self, name):
+                delattr(self, name)
+        return warm
+
+    def _check_weight(self, sample_weight: Any, X: Any) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        return _check_sample_weight(sample_weight, X, dtype=X.dtype, allow_all_zero_weights=self.early_stopping)
+
+    def _to_sklearn(self, kind: type) -> Any:
+        check_is_fitted(self)
+        fitted = kind()
+        ours = self.get_params()
+        names = set(fitted.get_params())
+        known = {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
+        values = {name: value for name, value in ours.items() if name in names}
+        values["shuffle"] = bool(self.shuffle)
+        if self.learning_rate not in known:
+            values.update(learning_rate="constant", eta0=self.eta0_)
+        fitted.set_params(**values)
+        for name in ("coef_", "intercept_", "classes_", "n_features_in_", "feature_names_in_", "n_iter_", "t_"):
+            if hasattr(self, name):
+                value = getattr(self, name)
+                setattr(fitted, name, value.copy() if hasattr(value, "copy") else value)
+        return fitted
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Classes in ascending order and the class number of each row; whole numbers in a small range without sorting."""
+    if y.dtype.kind in "iub" and len(y):
+        whole = y.astype(np.int64, copy=False)
+        low, high = int(whole.min()), int(whole.max())
+        if high - low < max(1_000, len(y)):
+            codes = np.bincount(whole - low, minlength=1) > 0
+            present = np.flatnonzero(codes)
+            number = np.cumsum(codes) - 1
+            return (present + low).astype(y.dtype), number[whole - low]
+    check_classification_targets(y)
+    return np.unique(y, return_inverse=True)
+
+
+def _check_proba(self) -> bool:
+    if self.loss not in ("log_loss", "modified_huber"):
+        raise AttributeError(f"probability estimates are not available for loss={self.loss!r}")
+    return True
+
+
+class SGDClassifier(LinearClassifierMixin, _SGD):
+    """Linear classifier fitted by lock-free stochastic gradient descent.
+
+    Minimises ``mean_i s_i l(y_i, w.x_i + b) + alpha * penalty(w)``, ``y_i`` -1 or +1, one step a row:
+    ``w <- w - eta_t (s_i l'(y_i, w.x_i + b) x_i + alpha * penalty'(w))``. Several classes are learned one against the
+    rest, all in one pass over the rows. Parameters, defaults and attributes are scikit-learn's; the additions stand
+    last.
+
+    Parameters
+    ----------
+    loss : {"hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "squared_error", "huber", \
+            "epsilon_insensitive", "squared_epsilon_insensitive"}, default="hinge"
+        Loss of a margin, or a regression loss on -1 / +1.
+    penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
+        ``|w|^2 / 2``, ``|w|_1``, their mix, or none.
+    alpha : float, default=1e-4
+        Strength of the penalty. ``learning_rate="optimal"`` is computed from it.
+    l1_ratio : float, default=0.15
+        Share of L1 in ``"elasticnet"``.
+    fit_intercept : bool, default=True
+    max_iter : int, default=1000
+        Largest number of epochs.
+    tol : float or None, default=1e-3
+        Training stops when `n_iter_no_change` epochs in a row improve the objective (the progressive loss and the
+        penalty; with `early_stopping` the validation score) by less than this. None: never.
+    shuffle : bool or {"blocks", "full"}, default=True
+        Order of the rows in each epoch. ``"blocks"``: random blocks of 32 consecutive rows, shuffled within, which is
+        nearly as fast as file order; ``"full"``: any order; True: full below 16,384 rows, else blocks.
+    verbose : int, default=0
+        Print a line for each epoch.
+    epsilon : float, default=0.1
+        Parameter of huber and of the epsilon-insensitive losses.
+    n_jobs : int or None, default=None
+        Largest number of threads on this one problem. None or 1: one thread, exact and reproducible; -1: all usable
+        cores. A thread gets at least 256 rows.
+    random_state : int, RandomState or None, default=None
+        Seed of the order of rows.
+    learning_rate : str, default="optimal"
+        ``"constant"``: eta0. ``"optimal"``: ``1 / (alpha (t0 + t))``. ``"invscaling"``: ``eta0 / t^power_t``.
+        ``"adaptive"``: eta0, divided by 5 when the loss stalls. ``"pa1"``, ``"pa2"``: passive-aggressive.
+        ``"epoch_decay"``: ``eta0 * decay^epoch`` (as in the HOGWILD! paper). ``"search"``:
+        ``eta0 / (1 + alpha eta0 t)`` with eta0 found by trying powers on a subsample. ``"adagrad"``:
+        ``eta0 / sqrt(sum of g^2)`` for each weight. ``"ftrl"``: FTRL-proximal.
+    eta0 : float, default=0.01
+        Initial step size; the aggressiveness C of ``"pa1"`` and ``"pa2"``; the rate of AdaGrad and FTRL.
+    power_t : float, default=0.5
+        Exponent of ``"invscaling"``.
+    early_stopping : bool, default=False
+        Hold rows out and stop by their score.
+    validation_fraction : float, default=0.1
+        Share of rows that `early_stopping` holds out.
+    n_iter_no_change : int, default=5
+        Epochs without improvement before training stops.
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes.
+    warm_start : bool, default=False
+        Whether `fit` starts from the previous weights.
+    average : bool or int, default=False
+        Average the weights over all rows, or from this row on.
+    engine : str or engine object, default="auto"
+        Who runs the steps on several threads: ``"auto"`` and ``"replicas"`` (a copy for each thread, merged often),
+        ``"shared"`` (classic HOGWILD!), ``"atomic"``, ``"sequential"``, or an object of `hogwild.engine`.
+    decay : float, default=0.9
+        Factor of ``"epoch_decay"``.
+    beta : float, default=1.0
+        FTRL's beta.
+    search_every : int or None, default=None
+        Rows after which ``"search"`` looks for eta0 again. None: once.
+    intercept_decay : float, default=1.0
+        Factor of the intercept's steps; 0.01 is what scikit-learn uses on sparse data (and only there).
+    progress : bool, default=False
+        Show a live line with rows/s, loss and time left.
+    callback : callable or None, default=None
+        Called as ``callback(progress)`` with a `hogwild.Progress` after each slice of at most 50 ms; a true result ends
+        training.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights, of X's dtype.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+    classes_ : ndarray of shape (n_classes,)
+    n_iter_ : int
+        Epochs run.
+    t_ : float
+        Rows stepped, plus 1 (rows of weight 0 are skipped and not counted).
+    loss_curve_ : list of float
+        Mean progressive loss of each epoch: every row before its own step.
+    validation_scores_ : list of float
+        Score after each epoch, with `early_stopping`.
+    eta0_ : float
+        Step size that was used, or found.
+    n_threads_ : int
+        Threads that ran.
+    engine_ : engine object
+        Engine that ran, with the interval and head it chose.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+
+    Raises
+    ------
+    DivergedError
+        A ValueError: the loss or a weight is not finite.
+
+    Notes
+    -----
+    With several threads the result varies a little from run to run (the objective by less than 1 % in our
+    measurements), unless ``engine=Replicas(deterministic=True)``.
+
+    References
+    ----------
+    F. Niu, B. Recht, C. Re, S. Wright. HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent.
+    NIPS 2011.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> from hogwild import SGDClassifier
+    >>> X, y = make_classification(1000, 20, random_state=0)
+    >>> clf = SGDClassifier(loss="log_loss", random_state=0).fit(X, y)
+    >>> bool(clf.score(X, y) > 0.8)
+    True
+    """
+
+    _classifies = True
+    _parameter_constraints: dict = {
+        **_SGD._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+        "class_weight": [StrOptions({"balanced"}), dict, None],
+    }
+
+    def __init__(
+        self,
+        loss="hinge",
+        *,
+        penalty="l2",
+        alpha=0.0001,
+        l1_ratio=0.15,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-3,
+        shuffle=True,
+        verbose=0,
+        epsilon=0.1,
+        n_jobs=None,
+        random_state=None,
+        learning_rate="optimal",
+        eta0=0.01,
+        power_t=0.5,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        class_weight=None,
+        warm_start=False,
+        average=False,
+        engine="auto",
+        decay=0.9,
+        beta=1.0,
+        search_every=None,
+        intercept_decay=1.0,
+        progress=False,
+        callback=None,
+    ):
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.average = average
+        self.engine = engine
+        self.decay = decay
+        self.beta = beta
+        self.search_every = search_every
+        self.intercept_decay = intercept_decay
+        self.progress = progress
+        self.callback = callback
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+        """Fit the model from the start (or from the last weights, with `warm_start`).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            float32 and float64 are kept; CSR and C-ordered input of these is not copied.
+        y : array-like of shape (n_samples,)
+            Labels of any kind.
+        coef_init, intercept_init : ndarray, optional
+            Weights to start from.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows; rows of weight 0 are skipped.
+
+        Returns
+        -------
+        self : object
+        """
+        self._check_options(for_partial_fit=False)
+        warm = self._begin_fit()
+        n_threads = threads_for(self.n_jobs, X.shape[0] if hasattr(X, "shape") and X.shape else 0)
+        X, y = check_matrix(self, X, y, reset=True, n_threads=n_threads)
+        self.classes_, codes = _encode(y)
+        self._begin_classes(
+            X,
+            coef_init if coef_init is not None else warm[0],
+            intercept_init if intercept_init is not None else warm[1],
+        )
+        self._fit_classes(X, y, codes, sample_weight, n_epochs=self.max_iter, n_threads=n_threads)
+        self._warn_unconverged()
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, classes=None, sample_weight=None):
+        """Go through the rows once, from the present weights, clock, penalties and optimiser state.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        classes : ndarray of shape (n_classes,), optional
+            All classes that there will be; needed at the first call.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self : object
+        """
+        first = not hasattr(self, "classes_")
+        if first:
+            self._check_options(for_partial_fit=True)
+            if self.class_weight == "balanced":
+                raise ValueError(
+                    "class_weight 'balanced' is not supported for partial_fit. In order to use 'balanced' weights, use "
+                    "compute_class_weight('balanced', classes=classes, y=y). In place of y you can use a large enough "
+                    "sample of the full training set target to properly estimate the class frequency distributions. "
+                    "Pass the resulting weights as the class_weight parameter."
+                )
+        n_threads = threads_for(self.n_jobs, X.shape[0] if hasattr(X, "shape") and X.shape else 0)
+        X, y = check_matrix(self, X, y, reset=first, n_threads=n_threads)
+        _check_partial_fit_first_call(self, classes)
+        if not hasattr(self, "_state"):
+            self._begin_classes(X, None, None)
+        else:
+            self._adopt_user_changes()
+        codes = np.searchsorted(self.classes_, y)
+        unknown = np.flatnonzero(self.classes_[np.minimum(codes, len(self.classes_) - 1)] != y)
+        if len(unknown):
+            raise ValueError(
+                f"y[{unknown[0]}] is {y[unknown[0]]!r}, which is not one of the classes of the first call to partial_fit"
+            )
+        self._fit_classes(X, y, codes, sample_weight, n_epochs=1, n_threads=n_threads)
+        return self
+
+    def _begin_classes(self, X: Any, coef: Any, intercept: Any) -> None:
+        n_classes = len(self.classes_)
+        if n_classes < 2:
+            raise ValueError(f"The number of classes has to be greater than one; got {n_classes} class")
+        self._start(X.shape[1], 1 if n_classes == 2 else n_classes, X.dtype, coef, intercept)
+
+    def _fit_classes(self, X, y, codes, sample_weight, *, n_epochs: int, n_threads: int) -> None:
+        n_classes = len(self.classes_)
+        weights = np.ones(n_classes)
+        if self.class_weight is not None:
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y).astype(np.float64)
+        if n_classes == 2:
+            targets = codes.astype(X.dtype) * 2 - 1
+            positive, negative = weights[1:], weights[:1]
+        else:
+            targets = codes.astype(X.dtype)
+            positive, negative = weights, np.ones(n_classes)
+        weight = self._check_weight(sample_weight, X)
+        self._fit_rows(X, y, targets, weight, positive, negative, n_epochs=n_epochs, n_threads=n_threads)
+
+    @available_if(_check_proba)
+    def predict_proba(self, X):
+        """Probability estimates: the logistic function for ``"log_loss"``, Zadrozny and Elkan's for ``"modified_huber"``.
+
+        Several classes: one-vs-rest, normalised to sum 1.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        check_is_fitted(self)
+        if self.loss == "log_loss":
+            return self._predict_proba_lr(X)
+        share = (np.clip(self.decision_function(X), -1, 1) + 1) / 2
+        if len(self.classes_) == 2:
+            return np.column_stack([1 - share, share])
+        total = share.sum(axis=1, keepdims=True)
+        return np.divide(share, total, out=np.full_like(share, 1 / len(self.classes_)), where=total > 0)
+
+    @available_if(_check_proba)
+    def predict_log_proba(self, X):
+        """Logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def to_sklearn(self):
+        """Return a fitted ``sklearn.linear_model.SGDClassifier`` of the same weights.
+
+        Learning rates that scikit-learn does not know become ``"constant"`` with the present eta0.
+        """
+        from sklearn.linear_model import SGDClassifier as Peer
+
+        return self._to_sklearn(Peer)
+
+
+class SGDRegressor(RegressorMixin, _SGD):
+    """Linear regression fitted by lock-free stochastic gradient descent.
+
+    Minimises ``mean_i s_i l(y_i, w.x_i + b) + alpha * penalty(w)``. Parameters, defaults and attributes are those of
+    scikit-learn's SGDRegressor, and for the rest those of `SGDClassifier`.
+
+    Parameters
+    ----------
+    loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"}, default="squared_error"
+        ``(p - y)^2 / 2`` and its robust relatives.
+    penalty, alpha, l1_ratio, fit_intercept, max_iter, tol, shuffle, verbose, epsilon, random_state : \
+            see `SGDClassifier`
+    learning_rate : str, default="invscaling"
+        As in `SGDClassifier`.
+    eta0 : float, default=0.01
+    power_t : float, default=0.25
+    early_stopping, validation_fraction, n_iter_no_change, warm_start, average : see `SGDClassifier`
+    n_jobs, engine, decay, beta, search_every, intercept_decay, progress, callback : see `SGDClassifier`
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,)
+    intercept_ : ndarray of shape (1,)
+    n_iter_, t_, loss_curve_, validation_scores_, eta0_, n_threads_, engine_ : see `SGDClassifier`
+
+    Raises
+    ------
+    DivergedError
+        A ValueError: the loss or a weight is not finite.
+
+    Examples
+    --------
+    >>> from hogwild import SGDRegressor
+    >>> from hogwild.data import make_sparse_regression
+    >>> X, y, coef = make_sparse_regression(2_000, 10, random_state=0)
+    >>> reg = SGDRegressor(random_state=0, learning_rate="search").fit(X, y)
+    >>> bool(abs(reg.coef_ - coef).max() < 0.05)
+    True
+    """
+
+    _classifies = False
+    _parameter_constraints: dict = {**_SGD._parameter_constraints, "loss": [StrOptions(set(REGRESSION_LOSSES))]}
+
+    def __init__(
+        self,
+        loss="squared_error",
+        *,
+        penalty="l2",
+        alpha=0.0001,
+        l1_ratio=0.15,
+        fit_intercept=True,
+        max_iter=1000,
+        tol=1e-3,
+        shuffle=True,
+        verbose=0,
+        epsilon=0.1,
+        random_state=None,
+        learning_rate="invscaling",
+        eta0=0.01,
+        power_t=0.25,
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=5,
+        warm_start=False,
+        average=False,
+        n_jobs=None,
+        engine="auto",
+        decay=0.9,
+        beta=1.0,
+        search_every=None,
+        intercept_decay=1.0,
+        progress=False,
+        callback=None,
+    ):
+        self.loss = loss
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.verbose = verbose
+        self.epsilon = epsilon
+        self.random_state = random_state
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.power_t = power_t
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.average = average
+        self.n_jobs = n_jobs
+        self.engine = engine
+        self.decay = decay
+        self.beta = beta
+        self.search_every = search_every
+        self.intercept_decay = intercept_decay
+        self.progress = progress
+        self.callback = callback
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+        """Fit the model from the start (or from the last weights, with `warm_start`).
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        coef_init, intercept_init : ndarray, optional
+            Weights to start from.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self : object
+        """
+        self._check_options(for_partial_fit=False)
+        warm = self._begin_fit()
+        coef = coef_init if coef_init is not None else warm[0]
+        intercept = intercept_init if intercept_init is not None else warm[1]
+        self._fit_targets(X, y, sample_weight, True, self.max_iter, coef, intercept)
+        self._warn_unconverged()
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None):
+        """Go through the rows once, from the present weights, clock, penalties and optimiser state.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self : object
+        """
+        self._check_options(for_partial_fit=True)
+        self._fit_targets(X, y, sample_weight, not hasattr(self, "_state"), 1, None, None)
+        return self
+
+    def _fit_targets(self, X, y, sample_weight, start: bool, n_epochs: int, coef: Any, intercept: Any) -> None:
+        n_threads = threads_for(self.n_jobs, X.shape[0] if hasattr(X, "shape") and X.shape else 0)
+        X, y = check_matrix(self, X, y, reset=start, n_threads=n_threads)
+        y = y.astype(X.dtype, copy=False)
+        if start:
+            self._start(X.shape[1], 1, X.dtype, coef, intercept)
+        else:
+            self._adopt_user_changes()
+        weight, ones = self._check_weight(sample_weight, X), np.ones(1)
+        self._fit_rows(X, y, y, weight, ones, ones, n_epochs=n_epochs, n_threads=n_threads)
+
+    def predict(self, X):
+        """Predict ``w.x + b``.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse="csr", reset=False)
+        return (safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_).ravel()
+
+    def to_sklearn(self):
+        """Return a fitted ``sklearn.linear_model.SGDRegressor`` of the same weights.
+
+        Learning rates that scikit-learn does not know become ``"constant"`` with the present eta0.
+        """
+        from sklearn.linear_model import SGDRegressor as Peer
+
+        return self._to_sklearn(Peer)
+
+
+__all__ = ["DivergedError", "Progress", "SGDClassifier", "SGDRegressor", "l1_share"]

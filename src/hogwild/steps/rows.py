@@ -1,0 +1,130 @@
+"""Rows in memory, as kernels see them: compressed sparse rows or a dense matrix, with targets and weights.
+
+Steps are written once, against `span`, `feature` and `value`; the compiler makes the sparse and the dense kernel of it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+from numba import types
+from numba.extending import overload
+
+from hogwild.compiled import OPTIONS, prefetch
+
+
+class SparseRows(NamedTuple):
+    """Compressed sparse rows.
+
+    Attributes
+    ----------
+    indptr : ndarray of uint64, shape (n_rows + 1,)
+    indices : ndarray of uint32, shape (n_nonzeros,)
+        Sorted and unique within a row.
+    values : ndarray of float32 or float64, shape (n_nonzeros,)
+    targets : ndarray, shape (n_rows,)
+        -1 / +1, the class number, or the number to predict.
+    weights : ndarray, shape (n_rows,) or (0,)
+        Row weights; empty where all are 1.
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+class DenseRows(NamedTuple):
+    """A C-ordered matrix of rows; attributes as in `SparseRows`, `values` of shape (n_rows, n_features)."""
+
+    values: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+
+
+Rows = SparseRows | DenseRows
+
+
+def as_rows(X: np.ndarray | sp.csr_matrix, targets: np.ndarray, weights: np.ndarray | None = None) -> Rows:
+    """View a canonical CSR matrix or a C-ordered array as rows: values and 32-bit indices are not copied."""
+    dtype = X.dtype
+    targets = np.ascontiguousarray(targets, dtype)
+    weights = np.empty(0, dtype) if weights is None else np.ascontiguousarray(weights, dtype)
+    if not sp.issparse(X):
+        return DenseRows(X, targets, weights)
+    indices = X.indices.view(np.uint32) if X.indices.dtype == np.int32 else X.indices.astype(np.uint32)
+    return SparseRows(X.indptr.astype(np.uint64), indices, X.data, targets, weights)
+
+
+def _is_sparse(rows: types.Type) -> bool:
+    return isinstance(rows, types.BaseNamedTuple) and rows.instance_class is SparseRows
+
+
+def span(rows, i):
+    """First and last-plus-one position of row `i`."""
+    raise NotImplementedError
+
+
+def feature(rows, j):
+    """Feature at position `j` of a row."""
+    raise NotImplementedError
+
+
+def value(rows, i, j):
+    """Value at position `j` of row `i`."""
+    raise NotImplementedError
+
+
+def prefetch_row(rows, i):
+    """Ask the memory for row `i`, a few rows before its turn."""
+    raise NotImplementedError
+
+
+INLINE = {**OPTIONS, "forceinline": True}
+
+
+@overload(span, jit_options=INLINE)
+def _span(rows, i):
+    if _is_sparse(rows):
+        return lambda rows, i: (rows.indptr[i], rows.indptr[i + np.uint32(1)])
+    return lambda rows, i: (np.uint64(0), np.uint64(rows.values.shape[1]))
+
+
+@overload(feature, jit_options=INLINE)
+def _feature(rows, j):
+    if _is_sparse(rows):
+        return lambda rows, j: rows.indices[j]
+    return lambda rows, j: j
+
+
+@overload(value, jit_options=INLINE)
+def _value(rows, i, j):
+    if _is_sparse(rows):
+        return lambda rows, i, j: rows.values[j]
+    return lambda rows, i, j: rows.values[i, j]
+
+
+@overload(prefetch_row, jit_options=INLINE)
+def _prefetch_row(rows, i):
+    if _is_sparse(rows):
+
+        def ask(rows, i):
+            j, stop = rows.indptr[i], rows.indptr[i + np.uint32(1)]
+            while j < stop:
+                prefetch(rows.indices, j)
+                prefetch(rows.values, j)
+                j += np.uint64(16)
+
+        return ask
+
+    def ask_dense(rows, i):
+        width = np.uint64(rows.values.shape[1])
+        j, stop = width * np.uint64(i), width * (np.uint64(i) + np.uint64(1))
+        while j < stop:
+            prefetch(rows.values, j)
+            j += np.uint64(16)
+
+    return ask_dense
