@@ -141,6 +141,12 @@ def advance_interval(rows, order, model, shared, merging, replica, schedule, sta
 
 
 @kernel
+def advance_alone(rows, order, model, schedule, starts, low, position, n, work):
+    """Run `n` rows on one replica and leave the merge to the caller."""
+    return _run_interval(rows, order, model, schedule, starts, low, position, n, work)
+
+
+@kernel
 def advance_static(
     rows, order, model, shared, merging, replica, replicas, schedule, starts, low, high, thread, meeting, work
 ):

@@ -5,17 +5,18 @@ A slice is what runs between two looks at the clock: at most 50 ms, so that Ctrl
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from hogwild.compiled import aligned_zeros
 from hogwild.engine.engines import Atomic, Engine, Replicas, Sequential, Shared, Simulated
-from hogwild.engine.loops import advance, advance_interval, advance_replica, advance_static, close_slice
+from hogwild.engine.loops import advance, advance_alone, advance_interval, advance_replica, advance_static, close_slice
 from hogwild.engine.merge import MEAN, STRIPE, SUM, Merging, Replica
 from hogwild.engine.order import Order
 from hogwild.engine.pool import thread_pool
-from hogwild.engine.task import Statistics, Task, sample_statistics
+from hogwild.engine.task import SAMPLE_ROWS, SHRINK, Task, count_features, draw_sample
 from hogwild.schedules import CHUNK, chunk_starts
 from hogwild.steps.base import make_work
 from hogwild.steps.weights import MOST_HOT, Split, box_hot
@@ -30,9 +31,10 @@ class SequentialRunner:
     """One thread, every row exactly in order."""
 
     n_threads = 1
+    fixed_slices = True  # their ends fold the scale into the weights: the bits depend on where they lie
 
     def __init__(self, task: Task) -> None:
-        self._task = task
+        self.task = task
         settings = task.model.settings._replace(lazy=True, lazy_intercept=True)
         self._model = task.model._replace(settings=settings)
         self._work = make_work(task.n_columns, task.rows.values.dtype)
@@ -43,7 +45,7 @@ class SequentialRunner:
 
     def run(self, order: Order, low: int, high: int) -> tuple[float, int]:
         """Run positions low..high of the epoch; returns the sum of losses and the position reached."""
-        task, running = self._task, self._work.running
+        task, running = self.task, self._work.running
         running[:] = 0.0, task.t, 1.0, task.penalty, 0.0, 0.0, 0.0, 0.0
         loss = advance(
             task.rows,
@@ -70,14 +72,15 @@ class Plan:
 def default_plan(task: Task, n_threads: int, interval: int | None, head: int | None) -> Plan:
     """Interval and head such that merges cost a tenth of the steps between them.
 
-    A merge costs about 0.3 ns a parameter (its cache lines come from another core), a step 1.4 ns a nonzero. More
-    threads merge more often, or the model suffers: at most 4,096 rows of all threads lie between two merges of one.
+    A merge costs about 0.3 ns a parameter (its cache lines come from another core), a step 1.4 ns a nonzero. Many
+    threads merge more often, or the model suffers (a9a, ijcnn1, RCV1-like data, 16 and 64 virtual replicas).
     """
-    most = int(np.clip(4096 // n_threads, 64, 2048))
+    least = max(16, 512 // n_threads)
+    most = 4096 // n_threads if n_threads <= 4 else max(16, 1024 // n_threads)
     affordable = ROWS_A_PARAMETER / (task.row_length * task.n_columns)
     if interval is None:
         wanted = affordable * min(task.n_features if head is None else head, task.n_features) * task.n_columns
-        interval = int(np.clip(1 << int(np.ceil(np.log2(max(wanted, 1.0)))), min(256, most), most))
+        interval = int(np.clip(1 << int(np.ceil(np.log2(max(wanted, 1.0)))), least, most))
     if head is None and affordable * task.n_features * task.n_columns > 2 * interval:
         # two threads seldom meet in a large model: finding out which features are hot costs more (1.7 against 1.55 ns a
         # nonzero, 2^22 features)
@@ -91,14 +94,15 @@ class ReplicasRunner:
     """Several threads (or virtual ones), each with its copy of the replicated parameters."""
 
     def __init__(self, task: Task, engine: Engine, n_threads: int, rng: np.random.Generator, plan: Plan | None = None):
-        self._task, self._engine, self._rng = task, engine, rng
+        self.task, self._engine, self._rng = task, engine, rng
         self._simulated = isinstance(engine, Simulated)
         self.n_threads = 1 if self._simulated else n_threads
         self.n_replicas = engine.n_replicas if isinstance(engine, Simulated) else n_threads
         self._classic = isinstance(engine, Shared | Atomic)
         self._merge = "damped" if self._classic else engine.merge
         self._static = isinstance(engine, Replicas) and engine.deterministic
-        self.statistics: Statistics = sample_statistics(task, rng, bool(task.model.settings.fit_intercept))
+        self.fixed_slices = self._static or self._simulated
+        self._slices, self._due = 0, 1
         if plan is None:
             if self._classic:
                 plan = Plan(engine.interval, 0)
@@ -122,13 +126,13 @@ class ReplicasRunner:
 
     def _allocate(self) -> None:
         """Lay out the shared buffer and a copy of it for each replica: weights, intercepts, then AdaGrad sums alike."""
-        task, model, head = self._task, self._task.model, self.plan.head
+        task, model, head = self.task, self.task.model, self.plan.head
         dtype = task.rows.values.dtype
         if head is None:
             self._hot = None
             n_hot = task.n_features
         else:
-            self._hot = hottest_features(self.statistics.counts, min(head, MOST_HOT))
+            self._hot = hottest_features(count_features(task, self._rng), min(head, MOST_HOT))
             n_hot = len(self._hot)
         self._shapes = {}
         for name, merge in task.merges.items():
@@ -142,7 +146,7 @@ class ReplicasRunner:
                 f"the limit is {MEMORY_LIMIT / 2**20:,.0f} MB: replicate a head of the hottest features "
                 "(Replicas(head=...), not deterministic) or use fewer threads"
             )
-        self._target = aligned_zeros(size, dtype)
+        self.target = aligned_zeros(size, dtype)
         padded = -(-size * dtype.itemsize // 64) * 64 // dtype.itemsize
         self._values = aligned_zeros((self.n_replicas, padded), dtype)
         self._replicas = [
@@ -162,9 +166,9 @@ class ReplicasRunner:
         squares_at = size // 2 if "squares" in task.merges else 0
         n_settled = sum(int(np.prod(self._shapes[name])) for name in task.settled if name in self._shapes)
         settings = model.settings
-        self._merging = Merging(
-            target=self._target,
-            curvature=self._curvature(size),
+        self.merging = Merging(
+            target=self.target,
+            curvature=np.zeros(size, np.float32),
             squares_at=np.uint64(squares_at),
             constant=1.0,
             n_replicas=self.n_replicas,
@@ -186,10 +190,10 @@ class ReplicasRunner:
 
     def _make_shared(self) -> tuple:
         """View the shared buffer as a model; with a head, its lazy arrays are compact too."""
-        model, views = self._task.model, self._views(self._target)
+        model, views = self.task.model, self._views(self.target)
         lazy = {}
         if self._hot is not None:
-            for name in self._task.lazy:
+            for name in self.task.lazy:
                 array = getattr(model, name)
                 if array.size:
                     lazy[name] = array[self._hot]
@@ -197,9 +201,9 @@ class ReplicasRunner:
 
     def _make_view(self, buffer: np.ndarray) -> tuple:
         """View one replica as a model whose cold features, if any, are shared."""
-        model, views = self._task.model, self._views(buffer)
+        model, views = self.task.model, self._views(buffer)
         everything = self._hot is None
-        for name, merge in self._task.merges.items():
+        for name, merge in self.task.merges.items():
             if merge.by_feature and self._hot is not None and not len(self._hot):
                 array = getattr(model, name)
                 views[name] = AtomicWeights(array) if isinstance(self._engine, Atomic) else array
@@ -208,69 +212,81 @@ class ReplicasRunner:
         settings = model.settings._replace(lazy=not everything, lazy_intercept=False)
         return model._replace(settings=settings, **views)
 
-    def _curvature(self, size: int) -> np.ndarray:
-        curvature, start = np.empty(size, np.float32), 0
-        for name, merge in self._task.merges.items():
-            shape = self._shapes[name]
-            part = curvature[start : start + int(np.prod(shape))]
-            if merge.kind == "add" or self._merge == "sum":
+    def _refresh_curvature(self) -> None:
+        """Estimate the curvature at the present weights, before the slices 1, 2, 4, 8, ..."""
+        self._slices += 1
+        if self._slices < self._due:
+            return
+        first, self._due = self._due == 1, 2 * self._due
+        if self._merge in ("sum", "mean"):
+            if first:
+                self._fill_curvature({}, SUM if self._merge == "sum" else MEAN)
+            return
+        estimated = self.task.curvature(draw_sample(self.task, self._rng, SAMPLE_ROWS))
+        bound = min(1.0, self.task.step_bound / self.task.schedule.eta0)  # where steps divide the step size themselves
+        shrink = bound if self._merge == "self-tuned" else SHRINK * bound
+        self._fill_curvature({name: shrink * array for name, array in estimated.items()}, 0.0)
+        for replica in self._replicas:
+            replica.state[0] = 0.0  # factors of the old curvature are forgotten
+
+    def _fill_curvature(self, estimated: dict[str, np.ndarray], otherwise: float) -> None:
+        start = 0
+        for name, merge in self.task.merges.items():
+            size = int(np.prod(self._shapes[name]))
+            part = self.merging.curvature[start : start + size]
+            if merge.kind == "add":
                 part[:] = SUM
-            elif self._merge == "mean":
-                part[:] = MEAN
-            elif merge.by_feature:
-                c = self.statistics.curvature if self._hot is None else self.statistics.curvature[self._hot]
-                part.reshape(shape)[:] = c.reshape(-1, *(1 for _ in shape[1:]))
+            elif name in estimated:
+                array = estimated[name]
+                part[:] = (array[self._hot] if merge.by_feature and self._hot is not None else array).reshape(-1)
             else:
-                part[:] = self.statistics.intercept_curvature
-            start += part.size
-        bound = self._task.step_bound / self._task.schedule.eta0
-        if bound < 1.0 and self._merge != "mean":  # steps that divide the step size themselves
-            curvature *= np.float32(bound)
-        return curvature
+                part[:] = otherwise
+            start += size
 
     # ------------------------------------------------------------------------------------------ slices
 
     def _gather(self) -> None:
         """Copy the model's replicated parameters into the shared buffer."""
-        views = self._views(self._target)
-        for name, merge in self._task.merges.items():
-            array = getattr(self._task.model, name)
+        views = self._views(self.target)
+        for name, merge in self.task.merges.items():
+            array = getattr(self.task.model, name)
             views[name][...] = array[self._hot] if merge.by_feature and self._hot is not None else array
         if self._hot is not None:
-            for name in self._task.lazy:
+            for name in self.task.lazy:
                 array = getattr(self._shared, name)
                 if array.size:
-                    array[...] = getattr(self._task.model, name)[self._hot]
+                    array[...] = getattr(self.task.model, name)[self._hot]
         if self._hot is not None and len(self._hot):
-            for name, merge in self._task.merges.items():
+            for name, merge in self.task.merges.items():
                 if merge.by_feature:
-                    box_hot(getattr(self._task.model, name), self._hot)
-        self._merging.areas[:] = 0.0
+                    box_hot(getattr(self.task.model, name), self._hot)
+        self.merging.areas[:] = 0.0
 
     def _publish(self) -> None:
         """Copy the shared buffer back into the model."""
-        views = self._views(self._target)
-        for name, merge in self._task.merges.items():
-            array = getattr(self._task.model, name)
+        views = self._views(self.target)
+        for name, merge in self.task.merges.items():
+            array = getattr(self.task.model, name)
             if merge.by_feature and self._hot is not None:
                 array[self._hot] = views[name]
             else:
                 array[...] = views[name]
         if self._hot is not None:
-            for name in self._task.lazy:
+            for name in self.task.lazy:
                 array = getattr(self._shared, name)
                 if array.size:
-                    getattr(self._task.model, name)[self._hot] = array
+                    getattr(self.task.model, name)[self._hot] = array
 
     def run(self, order: Order, low: int, high: int) -> tuple[float, int]:
         """Run positions low..high of the epoch; returns the sum of losses and the position reached."""
-        task = self._task
+        task = self.task
         starts = np.empty(((high - low) // CHUNK + 2, 5))
         ready = chunk_starts(task.schedule, task.t, task.penalty, high - low, starts)
         if ready == 0:  # the L2 penalty shrinks weights to nothing within a chunk: exactly, on one thread
             return SequentialRunner(task).run(order, low, min(high, low + CHUNK))
         high = low + ready
         end = starts[-(-ready // CHUNK)]
+        self._refresh_curvature()
         self._gather()
         if self._simulated:
             loss = self._run_simulated(order, starts, low, high)
@@ -282,7 +298,7 @@ class ReplicasRunner:
         return loss, high
 
     def _run_threads(self, order: Order, starts: np.ndarray, low: int, high: int) -> float:
-        task, merging = self._task, self._merging
+        task, merging = self.task, self.merging
         self._cursor[0] = 0
         first = (task.rows, order)
         bounds = (np.uint64(low), np.uint64(high))
@@ -295,23 +311,70 @@ class ReplicasRunner:
             calls.append((*first, model, self._shared, merging, replica, *rest))
         return sum(thread_pool().run(advance_static if self._static else advance_replica, calls))
 
+    def run_for_choice(self, order: Order, low: int, high: int, choose: Callable) -> tuple[float, int]:
+        """Let each replica step through one interval, merge all at once as `choose` says, and keep its constant.
+
+        ``choose(sum of deltas, eta, rows of a replica) -> (target, constant)``. Returns as `run` does.
+        """
+        task, interval = self.task, max(CHUNK, self.plan.interval // CHUNK * CHUNK)
+        high = min(high, low + interval * self.n_replicas)
+        starts = np.empty(((high - low) // CHUNK + 2, 5))
+        ready = chunk_starts(task.schedule, task.t, task.penalty, high - low, starts)
+        if ready < high - low:
+            return self.run(order, low, high)
+        end = starts[-(-ready // CHUNK)]
+        self._refresh_curvature()
+        self._gather()
+        calls = []
+        for k, (model, replica, work) in enumerate(zip(self._models, self._replicas, self._works, strict=True)):
+            replica.values[...] = self.target
+            replica.base[...] = self.target
+            position = min(high, low + k * interval)
+            n = min(high, position + interval) - position
+            bounds = (np.uint64(low), np.uint64(position), np.uint64(n))
+            calls.append((task.rows, order, model, task.schedule, starts, *bounds, work))
+        if self._simulated:
+            loss = sum(advance_alone(*call) for call in calls)
+        else:
+            loss = sum(thread_pool().run(advance_alone, calls))
+        deltas = sum(replica.values.astype(np.float64) - replica.base for replica in self._replicas)
+        eta = float(self._works[0].eta[0])
+        target, constant = choose(deltas, eta, (high - low) / self.n_replicas)
+        self.target[...] = target
+        self.merging = self.merging._replace(constant=float(constant))
+        for replica in self._replicas:
+            replica.state[:] = 0.0
+        self._publish()
+        self._close(end)
+        task.t, task.penalty = end[0], end[2]
+        return loss, high
+
+    def weights_of(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """View (or, with a head, copy) weights and intercept with `target` in the place of the shared buffer."""
+        views, model = self._views(target), self.task.model
+        coef = views["coef"] if "coef" in views else model.coef
+        if self._hot is not None:
+            coef = model.coef.copy()
+            coef[self._hot] = views["coef"]
+        return coef, views.get("intercept", model.intercept)
+
     def _run_simulated(self, order: Order, starts: np.ndarray, low: int, high: int) -> float:
         for replica in self._replicas:
-            replica.values[...] = self._target
-            replica.base[...] = self._target
+            replica.values[...] = self.target
+            replica.base[...] = self.target
         loss, interval, position, turn = 0.0, self.plan.interval, low, 0
         while position < high:
             k = turn % self.n_replicas
             rest = CHUNK - (position - low) % CHUNK if interval < CHUNK else interval
             n = min(interval, rest, high - position)
             loss += advance_interval(
-                self._task.rows,
+                self.task.rows,
                 order,
                 self._models[k],
                 self._shared,
-                self._merging,
+                self.merging,
                 self._replicas[k],
-                self._task.schedule,
+                self.task.schedule,
                 starts,
                 np.uint64(low),
                 np.uint64(position),
@@ -325,7 +388,7 @@ class ReplicasRunner:
         """Settle and fold the whole model at the end of the slice."""
         t, scale, penalty, area, count = end
         running = np.array([0.0, t, scale, penalty, 0.0, 0.0, 0.0, 0.0])
-        task = self._task
+        task = self.task
         if self._hot is None:
             if task.model.settings.averaged:
                 self._finish_average(area, count)
@@ -335,15 +398,15 @@ class ReplicasRunner:
 
     def _finish_average(self, area: float, count: float) -> None:
         """Add what each stripe's average still lacks of this slice."""
-        model = self._task.model
+        model = self.task.model
         flat, summed = model.coef.reshape(-1), model.summed.reshape(-1)
         if self._static:
-            n = self._target.size
+            n = self.target.size
             bounds = [k * n // self.n_replicas for k in range(self.n_replicas + 1)]
         else:
-            bounds = [*range(0, self._target.size, STRIPE), self._target.size]
+            bounds = [*range(0, self.target.size, STRIPE), self.target.size]
         for k, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False)):
-            done_area, done_count = self._merging.areas[k]
+            done_area, done_count = self.merging.areas[k]
             stop = min(high, flat.size)
             if low < stop:
                 summed[low:stop] += (area - done_area) * flat[low:stop]
@@ -355,18 +418,18 @@ class ReplicasRunner:
 
     def _finish_split_average(self, area: float, count: float) -> None:
         """The tail's sums lack ``area`` times the weights (steps subtracted what was not there yet); the head's, a rest."""
-        model = self._task.model
+        model = self.task.model
         hot = self._hot
-        tail = np.ones(self._task.n_features, bool)
+        tail = np.ones(self.task.n_features, bool)
         tail[hot] = False
         model.summed[tail] += area * model.coef[tail]
         width = int(np.prod(model.coef.shape[1:], dtype=int))
         n_head = len(hot) * width
         stripe = np.arange(n_head) // STRIPE
-        rest = (area - self._merging.areas[stripe, 0]).reshape((len(hot), *model.coef.shape[1:]))
+        rest = (area - self.merging.areas[stripe, 0]).reshape((len(hot), *model.coef.shape[1:]))
         model.summed[hot] += rest * model.coef[hot]
         stripe = (n_head + np.arange(model.intercept.size)) // STRIPE
-        model.summed_intercept += (count - self._merging.areas[stripe, 1]) * model.intercept
+        model.summed_intercept += (count - self.merging.areas[stripe, 1]) * model.intercept
 
 
 def hottest_features(counts: np.ndarray, head: int) -> np.ndarray:
@@ -381,12 +444,3 @@ def _deterministic_interval(task: Task, n_threads: int) -> int:
     """Interval fixed by shape and threads alone: whole chunks, twice what threads without barriers take."""
     plan = default_plan(task, n_threads, None, task.n_features)
     return max(CHUNK, 2 * plan.interval)
-
-
-def make_runner(
-    task: Task, engine: Engine, n_threads: int, rng: np.random.Generator
-) -> SequentialRunner | ReplicasRunner:
-    """Return what runs `task` on `engine` with `n_threads`."""
-    if isinstance(engine, Sequential) or (n_threads == 1 and not isinstance(engine, Simulated)):
-        return SequentialRunner(task)
-    return ReplicasRunner(task, engine, n_threads, rng)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hogwild.engine.order import draw_order
-from hogwild.engine.runners import ReplicasRunner, SequentialRunner
+from hogwild.engine.choose import Runner
 from hogwild.engine.task import Task
 from hogwild.schedules import CHUNK
 
@@ -123,7 +123,7 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
 def train(
     task: Task,
-    runner: SequentialRunner | ReplicasRunner,
+    runner: Runner,
     *,
     n_epochs: int,
     shuffle: bool | str,
@@ -172,7 +172,8 @@ def train(
                 if not math.isfinite(loss):
                     raise _diverged(task, epoch)
                 done, reached = done + high - low, high
-                slice_rows = _next_slice(slice_rows, high - low, ended - started)
+                if not runner.fixed_slices:
+                    slice_rows = _next_slice(slice_rows, high - low, ended - started)
                 if callback is not None:
                     seen = loss / max(total_weight * reached / n_rows, 1e-300)
                     step = Progress(epoch, n_epochs, done, n_rows * n_epochs, seen, ended - began, reached == n_rows)
@@ -219,8 +220,8 @@ def _whole_chunks(rows: float) -> int:
     return max(CHUNK, int(rows) // CHUNK * CHUNK)
 
 
-def _first_slice(task: Task, runner: SequentialRunner | ReplicasRunner) -> int:
-    seconds = (task.row_length * task.n_columns + 20) * _FIRST_GUESS / runner.n_threads
+def _first_slice(task: Task, runner: Runner) -> int:
+    seconds = (task.row_length * task.n_columns * task.cost + 20) * _FIRST_GUESS / runner.n_threads
     return _whole_chunks(min(SLICE_SECONDS / seconds, 1 << 22))
 
 

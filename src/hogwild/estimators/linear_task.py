@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from hogwild.compiled import aligned_copy, aligned_zeros, inlined, kernel
+from hogwild.compiled import aligned_zeros, inlined, kernel
 from hogwild.engine.task import Merge, Task
-from hogwild.losses import LOSSES, loss_id, loss_value
+from hogwild.losses import LOSSES, loss_derivative, loss_id, loss_value
 from hogwild.schedules import Schedule, schedule_id
 from hogwild.steps.linear import LAZY, MERGES, AdaGrad, Ftrl, Settings, Sgd, add_scores
-from hogwild.steps.rows import Rows
+from hogwild.steps.rows import Rows, feature, span, value
 
 LARGE = 1 << 20  # bytes of weights from which on they are prefetched: a core's L2 cache
+COSTS = {Sgd: 1.0, AdaGrad: 2.5, Ftrl: 5.0}  # time of a step beside plain SGD's
 UPDATE_RULES = {"adagrad": AdaGrad, "ftrl": Ftrl}  # learning rates with an update rule of their own
 
 
@@ -40,6 +41,11 @@ class LinearState:
     t: float = 1.0
     penalty: float = 0.0
     averaged_rows: float = 0.0
+
+    def copy(self) -> LinearState:
+        """Copy everything."""
+        arrays = {name: array.copy() for name, array in self.arrays.items()}
+        return replace(self, coef=self.coef.copy(), intercept=self.intercept.copy(), arrays=arrays)
 
 
 class LinearOptions(NamedTuple):
@@ -152,8 +158,6 @@ def make_task(
         negative=negative,
     )
     model = rule(coef=state.coef, intercept=state.intercept, settings=settings, **state.arrays)
-    weights = rows.weights
-    mean_weight = float(weights.mean()) if weights.size else 1.0
     values = rows.values
     n_columns = len(state.intercept)
     step_bound = math.inf
@@ -168,8 +172,8 @@ def make_task(
         schedule=make_schedule(options, eta0),
         n_features=len(state.coef),
         n_columns=n_columns,
-        curvature=loss.curvature,
-        mean_weight=mean_weight * float(max(positive.mean(), negative.mean())),
+        curvature=lambda sample: curvature_bound(rows, sample, model),
+        cost=COSTS[rule],
         step_bound=step_bound,
         objective=lambda sample, coef, intercept: mean_loss(rows, sample, coef, intercept, settings),
         t=state.t,
@@ -219,4 +223,51 @@ def mean_loss(rows: Rows, sample: np.ndarray, coef: np.ndarray, intercept: np.nd
     return _sum_loss(rows, sample, coef, intercept, settings, scores) / max(1, len(sample))
 
 
-__all__ = ["LinearOptions", "LinearState", "aligned_copy", "make_schedule", "make_task", "mean_loss", "new_state"]
+@kernel
+def _add_curvature(rows, sample, coef, intercept, settings, scores, by_feature, by_intercept):
+    """Sum ``|x_ij| (|x_i|_1 + 1) h_i`` over the sample for each weight, and ``(|x_i|_1 + 1) h_i`` for intercepts."""
+    columns = np.uint64(intercept.size)
+    bias = 1.0 if settings.fit_intercept else 0.0
+    for k in range(np.uint64(sample.size)):
+        i = sample[k]
+        start, stop = span(rows, i)
+        length = bias
+        for j in range(start, stop):
+            length += abs(value(rows, i, j))
+        for c in range(columns):
+            scores[c] = intercept[c]
+        add_scores(rows, i, coef, scores)
+        for c in range(columns):
+            scores[c] = _secant(rows, i, scores, settings, c) * length
+            by_intercept[c] += scores[c]
+        for j in range(start, stop):
+            x = abs(value(rows, i, j))
+            first = np.uint64(feature(rows, j)) * columns
+            for c in range(columns):
+                by_feature[first + c] += x * scores[c]
+
+
+@inlined
+def _secant(rows, i, scores, settings, c):
+    """Second derivative of the loss as a difference quotient over a margin of +-1: kinks count too."""
+    y = rows.targets[i]
+    if scores.size > 1:
+        y = rows.targets.dtype.type(1.0 if y == c else -1.0)
+    above = loss_derivative(settings.loss, y, scores[c] + 1.0, settings.parameter)
+    below = loss_derivative(settings.loss, y, scores[c] - 1.0, settings.parameter)
+    weight = settings.positive[c] if y > 0 else settings.negative[c]
+    return 0.5 * (above - below) * weight * (rows.weights[i] if rows.weights.size else 1.0)
+
+
+def curvature_bound(rows: Rows, sample: np.ndarray, model: NamedTuple) -> dict[str, np.ndarray]:
+    """Row-sum bound of the curvature along each weight and intercept at the present weights, from a sample of rows.
+
+    ``c_j = mean_i l''_i |x_ij| (|x_i|_1 + 1)``; the mean of l'' where the weights are is several times less than its
+    maximum once most rows are well classified.
+    """
+    scores = np.empty(len(model.intercept), rows.values.dtype)
+    by_feature = np.zeros(model.coef.size, np.float32)
+    by_intercept = np.zeros(len(model.intercept), np.float32)
+    _add_curvature(rows, sample, model.coef, model.intercept, model.settings, scores, by_feature, by_intercept)
+    size = np.float32(max(1, len(sample)))
+    return {"coef": (by_feature / size).reshape(model.coef.shape), "intercept": by_intercept / size}

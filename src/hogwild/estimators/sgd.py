@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
@@ -21,7 +21,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classi
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from hogwild.engine.engines import ENGINES, Engine, resolve_engine
-from hogwild.engine.runners import make_runner
+from hogwild.engine.choose import make_runner
 from hogwild.engine.training import DivergedError, Outcome, Progress, Stopping, train
 from hogwild.estimators.linear_task import (
     LinearOptions,
@@ -46,10 +46,15 @@ REGRESSION_LOSSES = [name for name, loss in LOSSES.items() if not loss.margin]
 _EMPTY = np.empty(0, np.uint32)
 
 
+def _loss_functions(names: Iterable[str]) -> dict[str, tuple]:
+    """Losses by name, each with its default parameter, as scikit-learn's classes list them."""
+    return {name: (LOSSES[name], 0.1 if LOSSES[name].parameter is None else LOSSES[name].parameter) for name in names}
+
+
 class _SGD(SparseCoefMixin, BaseEstimator):
     """What both estimators share: parameters, state, the call of the engine."""
 
-    _parameter_constraints: dict = {
+    _parameter_constraints: ClassVar[dict] = {
         "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
         "alpha": [Interval(Real, 0, None, closed="left")],
         "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
@@ -198,13 +203,7 @@ class _SGD(SparseCoefMixin, BaseEstimator):
 
         def search() -> None:
             def trial(eta: float):
-                copied = LinearState(
-                    state.coef.copy(),
-                    state.intercept.copy(),
-                    {name: array.copy() for name, array in state.arrays.items()},
-                    task.t,
-                    task.penalty,
-                )
+                copied = state.copy()
                 return task_with(eta, copied), lambda: penalty_value(options, copied.coef)
 
             found = search_eta0(task, trial, rng, kept, start=task.schedule.eta0 if self._searched_at else 1.0)
@@ -228,7 +227,14 @@ class _SGD(SparseCoefMixin, BaseEstimator):
             adaptive=self.learning_rate == "adaptive",
         )
         with counted(n_threads), Reporter.of(self) as reporter:
-            runner = make_runner(task, engine, n_threads, rng)
+            runner = make_runner(
+                task,
+                engine,
+                n_threads,
+                rng,
+                n_epochs=n_epochs if self.tol is None else min(n_epochs, self.n_iter_no_change + 1),
+                copy_task=lambda: task_with(task.schedule.eta0, state.copy()),
+            )
             try:
                 outcome = train(
                     task,
@@ -502,7 +508,8 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
     """
 
     _classifies = True
-    _parameter_constraints: dict = {
+    loss_functions: ClassVar[dict] = _loss_functions(LOSSES)
+    _parameter_constraints: ClassVar[dict] = {
         **_SGD._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],
         "class_weight": [StrOptions({"balanced"}), dict, None],
@@ -754,7 +761,11 @@ class SGDRegressor(RegressorMixin, _SGD):
     """
 
     _classifies = False
-    _parameter_constraints: dict = {**_SGD._parameter_constraints, "loss": [StrOptions(set(REGRESSION_LOSSES))]}
+    loss_functions: ClassVar[dict] = _loss_functions(REGRESSION_LOSSES)
+    _parameter_constraints: ClassVar[dict] = {
+        **_SGD._parameter_constraints,
+        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+    }
 
     def __init__(
         self,

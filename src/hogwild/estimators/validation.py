@@ -43,8 +43,8 @@ def _check_nonzeros(X: sp.csr_matrix, n_threads: int, name: str) -> None:
             assert_all_finite(X.data, input_name=name)
 
 
-def check_matrix(estimator: Any, X: Any, y: Any = None, *, reset: bool, n_threads: int = 1) -> tuple[Any, Any]:
-    """Check X (and y) as scikit-learn does; returns a canonical CSR matrix or a C-ordered array of float32 or float64.
+def check_matrix(estimator: Any, X: Any, y: Any, *, reset: bool, n_threads: int = 1) -> tuple[Any, Any]:
+    """Check X and y as scikit-learn does; returns a canonical CSR matrix or a C-ordered array of float32 or float64.
 
     CSR float32 and C-ordered dense input is not copied. Rows with unsorted or repeated indices are canonicalised in a
     copy.
@@ -58,10 +58,7 @@ def check_matrix(estimator: Any, X: Any, y: Any = None, *, reset: bool, n_thread
         "reset": reset,
         "ensure_all_finite": not sparse,
     }
-    if y is None:
-        X = validate_data(estimator, X, **options)
-    else:
-        X, y = validate_data(estimator, X, y, **options)
+    X, y = validate_data(estimator, X, y, **options)
     if sparse:
         _check_nonzeros(X, n_threads, "Input X")
         if not X.has_canonical_format:

@@ -16,7 +16,7 @@ from hogwild.losses import loss_derivative, loss_value
 from hogwild.penalties import ftrl_weight, proximal, truncate
 from hogwild.steps.base import ADD, DAMPED, NONE, register
 from hogwild.steps.rows import feature, span, value
-from hogwild.steps.weights import add, add_at, add_row, is_lazy, load, prefetch_weight, row
+from hogwild.steps.weights import accumulate, add, add_at, add_row, is_lazy, load, load_at, prefetch_weight
 
 LARGEST_SLOPE = 1e12  # as in scikit-learn: larger derivatives are clipped
 
@@ -169,9 +169,7 @@ def _dot_columns(rows, i, weights, scores):
 def _accumulate_columns(rows, i, weights, scores):
     start, stop = span(rows, i)
     for j in range(start, stop):
-        columns, x = row(weights, feature(rows, j)), value(rows, i, j)
-        for c in range(np.uint64(scores.size)):
-            scores[c] += columns[c] * x
+        accumulate(weights, feature(rows, j), value(rows, i, j), scores)
 
 
 @inlined
@@ -317,7 +315,7 @@ def _sgd_many(rows, i, model, work, k):
                     if settings.averaged:
                         model.summed[f, c] -= work.area[k] * work.slopes[c] * x
                     if settings.penalised:
-                        stored = row(model.coef, f)[c]
+                        stored = load_at(model.coef, f, c)
                         weight = later * stored
                         left = truncate(weight, model.received[f, c], work.penalty[k])
                         if left != weight:
@@ -432,9 +430,9 @@ def _adagrad_many(rows, i, model, work, k):
             f = feature(rows, j)
             if is_lazy(model.coef, f):
                 for c in range(columns):
-                    weight = row(model.coef, f)[c]
+                    weight = load_at(model.coef, f, c)
                     owed = work.penalty[k] - model.received[f, c]
-                    change = _adagrad_shrunk(weight, row(model.squares, f)[c], owed, settings.l1_ratio) - weight
+                    change = _adagrad_shrunk(weight, load_at(model.squares, f, c), owed, settings.l1_ratio) - weight
                     model.received[f, c] = work.penalty[k]
                     if change != 0.0:
                         add_at(model.coef, f, c, dtype.type(change))
@@ -453,7 +451,7 @@ def _adagrad_many(rows, i, model, work, k):
             gradient = work.slopes[c] * x
             if gradient != 0.0:
                 add_at(model.squares, f, c, gradient * gradient)
-                change = _adagrad_change(gradient, row(model.squares, f)[c], eta)
+                change = _adagrad_change(gradient, load_at(model.squares, f, c), eta)
                 add_at(model.coef, f, c, change)
                 if settings.averaged and settings.lazy and is_lazy(model.coef, f):
                     model.summed[f, c] -= change * work.area[k]
@@ -521,7 +519,7 @@ def _ftrl_many(rows, i, model, work, k):
     for j in range(start, stop):
         f, x = feature(rows, j), value(rows, i, j)
         for c in range(columns):
-            work.scores[c] += _ftrl_of(settings, row(model.z, f)[c], row(model.n, f)[c], penalty) * x
+            work.scores[c] += _ftrl_of(settings, load_at(model.z, f, c), load_at(model.n, f, c), penalty) * x
     for c in range(columns):
         score, y = work.scores[c], _one_vs_rest(rows, i, c)
         loss += loss_value(settings.loss, y, score, settings.parameter)
@@ -535,7 +533,7 @@ def _ftrl_many(rows, i, model, work, k):
         for c in range(columns):
             gradient = work.slopes[c] * x
             if gradient != 0.0:
-                z, n = row(model.z, f)[c], row(model.n, f)[c]
+                z, n = load_at(model.z, f, c), load_at(model.n, f, c)
                 weight = _ftrl_of(settings, z, n, penalty)
                 add_at(model.z, f, c, dtype.type(_ftrl_delta_z(settings, gradient, n, weight)))
                 add_at(model.n, f, c, dtype.type(gradient * gradient))

@@ -1,6 +1,6 @@
 """Weights as a step sees them: a plain array, one with indivisible additions, or a replicated head over a shared tail.
 
-A step reads and adds through `load` and `add` (by feature) or `row` and `add_row` (many columns); which memory stands
+A step reads and adds through `load` and `add` (by feature) or `accumulate` and `add_row` (all columns); which memory stands
 behind them is the engine's choice, and a type for the compiler.
 """
 
@@ -58,8 +58,13 @@ def add(weights, f, change):
     raise NotImplementedError
 
 
-def row(weights, f):
-    """All columns of feature `f`."""
+def load_at(weights, f, c):
+    """Weight of feature `f`, column `c`."""
+    raise NotImplementedError
+
+
+def accumulate(weights, f, factor, scores):
+    """Add ``factor`` times the columns of feature `f` to `scores`."""
     raise NotImplementedError
 
 
@@ -115,26 +120,71 @@ def _add(weights, f, change):
     return plain
 
 
-@overload(row, jit_options=INLINE)
-def _row(weights, f):
+@overload(load_at, jit_options=INLINE)
+def _load_at(weights, f, c):
     kind = _kind(weights)
     if kind is Split:
 
-        def split(weights, f):
+        def split(weights, f, c):
             first = np.uint64(f) * np.uint64(weights.tail.shape[1])
             if is_boxed(weights.tail, first):
-                return weights.head[boxed_slot(weights.tail, first)]
-            return weights.tail[f]
+                return weights.head[boxed_slot(weights.tail, first), c]
+            return weights.tail[f, c]
 
         return split
     if kind is Atomic:
-        return lambda weights, f: weights.array[f]
-    return lambda weights, f: weights[f]
+        return lambda weights, f, c: weights.array[f, c]
+    return lambda weights, f, c: weights[f, c]
+
+
+@overload(accumulate, jit_options=INLINE)
+def _accumulate(weights, f, factor, scores):
+    kind = _kind(weights)
+    if kind is Split:
+
+        def split(weights, f, factor, scores):
+            first = np.uint64(f) * np.uint64(weights.tail.shape[1])
+            if is_boxed(weights.tail, first):
+                s = boxed_slot(weights.tail, first)
+                for c in range(np.uint64(scores.size)):
+                    scores[c] += weights.head[s, c] * factor
+            else:
+                for c in range(np.uint64(scores.size)):
+                    scores[c] += weights.tail[f, c] * factor
+
+        return split
+    if kind is Atomic:
+
+        def atomic(weights, f, factor, scores):
+            for c in range(np.uint64(scores.size)):
+                scores[c] += weights.array[f, c] * factor
+
+        return atomic
+
+    def plain(weights, f, factor, scores):
+        for c in range(np.uint64(scores.size)):
+            scores[c] += weights[f, c] * factor
+
+    return plain
 
 
 @overload(add_row, jit_options=INLINE)
 def _add_row(weights, f, changes, factor):
-    if _kind(weights) is Atomic:
+    kind = _kind(weights)
+    if kind is Split:
+
+        def split(weights, f, changes, factor):
+            first = np.uint64(f) * np.uint64(weights.tail.shape[1])
+            if is_boxed(weights.tail, first):
+                s = boxed_slot(weights.tail, first)
+                for c in range(np.uint64(changes.size)):
+                    weights.head[s, c] += changes[c] * factor
+            else:
+                for c in range(np.uint64(changes.size)):
+                    weights.tail[f, c] += changes[c] * factor
+
+        return split
+    if kind is Atomic:
 
         def atomic(weights, f, changes, factor):
             first = np.uint64(f) * np.uint64(weights.array.shape[1])
@@ -144,16 +194,26 @@ def _add_row(weights, f, changes, factor):
         return atomic
 
     def plain(weights, f, changes, factor):
-        columns = row(weights, f)
         for c in range(np.uint64(changes.size)):
-            columns[c] += changes[c] * factor
+            weights[f, c] += changes[c] * factor
 
     return plain
 
 
 @overload(add_at, jit_options=INLINE)
 def _add_at(weights, f, c, change):
-    if _kind(weights) is Atomic:
+    kind = _kind(weights)
+    if kind is Split:
+
+        def split(weights, f, c, change):
+            first = np.uint64(f) * np.uint64(weights.tail.shape[1])
+            if is_boxed(weights.tail, first):
+                weights.head[boxed_slot(weights.tail, first), c] += change
+            else:
+                weights.tail[f, c] += change
+
+        return split
+    if kind is Atomic:
 
         def atomic(weights, f, c, change):
             fetch_add(weights.array, np.uint64(f) * np.uint64(weights.array.shape[1]) + np.uint64(c), change)
@@ -161,7 +221,7 @@ def _add_at(weights, f, c, change):
         return atomic
 
     def plain(weights, f, c, change):
-        row(weights, f)[c] += change
+        weights[f, c] += change
 
     return plain
 

@@ -1,0 +1,99 @@
+"""``hogwild``: the commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from hogwild.cli import demo, evaluate, inspect, predict, train
+from hogwild.cli.terminal import CommandError, say_error, say_warning
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells count
+
+_USAGE = (typer.BadParameter.__base__.__base__,)  # Click's exception, wherever this version of Typer keeps Click
+
+
+class Commands(TyperGroup):
+    """All commands: an error that a user can mend is one line, and the exit status says what kind it was."""
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> None:
+        """Run a command line and exit: 0, 1 for an error, 2 for wrong usage, 130 after Ctrl-C."""
+        try:
+            status = super().main(*args, standalone_mode=False, **extra)
+        except _USAGE as error:
+            context = getattr(error, "ctx", None)
+            say_error(error.format_message().rstrip("."), f"see {context.command_path} --help" if context else None)
+            status = error.exit_code
+        sys.exit(status if isinstance(status, int) else 0)
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        """Run a command; warnings are lines as well."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            warnings.filterwarnings("ignore", category=DeprecationWarning)
+            warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.showwarning = lambda message, *_: say_warning(str(message))
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt as interrupt:
+                say_error(str(interrupt) or "interrupted")
+                raise typer.Exit(INTERRUPTED) from None
+            except BrokenPipeError:  # `| head` has seen enough
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(1) from None
+            except (CommandError, OSError, ValueError, ImportError, MemoryError) as error:
+                if os.environ.get("HOGWILD_TRACEBACK"):
+                    raise
+                say_error(_one_line(error))
+                raise typer.Exit(1) from None
+
+
+def _one_line(error: BaseException) -> str:
+    """What is wrong and where, without a line break."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+app = typer.Typer(
+    name="hogwild",
+    cls=Commands,
+    help="Linear models on large sparse data by lock-free stochastic gradient descent.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _module in (train, predict, evaluate, inspect, demo):
+    app.command(_module.__name__.rpartition(".")[2])(_module.command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from hogwild import __version__
+
+        typer.echo(f"hogwild {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""What the commands print: results on standard output, all else on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.status import Status
+
+
+class CommandError(Exception):
+    """Something that the user can mend: printed as one line, exit status 1."""
+
+
+def say_error(message: str, hint: str | None = None) -> None:
+    """Print ``error: message`` to standard error."""
+    print(f"error: {message}" + (f" ({hint})" if hint else ""), file=sys.stderr)
+
+
+def say_warning(message: str) -> None:
+    """Print ``warning: message`` to standard error."""
+    print(f"warning: {' '.join(message.split())}", file=sys.stderr)
+
+
+def console() -> Console:
+    """Return Rich's console on standard output; what is piped is not wrapped at 80 columns."""
+    from rich.console import Console
+
+    wide = None if sys.stdout.isatty() else 200
+    return Console(file=sys.stdout, highlight=False, soft_wrap=False, width=wide)
+
+
+@contextlib.contextmanager
+def live_line(message: str, quiet: bool = False) -> Iterator[Status | None]:
+    """Show a line that changes, on standard error and only on a terminal; None is yielded elsewhere."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True, highlight=False).status(message) as status:
+        yield status
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+    """Print a table: the first column to the left, numbers to the right."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title and escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for number, column in enumerate(columns):
+        table.add_column(escape(column), justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console().print(table)
+
+
+def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Print names and values under each other."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in pairs:
+        table.add_row(escape(name), escape(value))
+    console().print(table)

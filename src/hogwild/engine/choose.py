@@ -1,0 +1,45 @@
+"""From an engine to what runs a task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from hogwild.engine.engines import Engine, Replicas, Sequential, Simulated
+from hogwild.engine.runners import ReplicasRunner, SequentialRunner
+from hogwild.engine.task import Task
+from hogwild.engine.tuning import SelfTuned, is_long, tuned_plan
+
+Runner = SequentialRunner | ReplicasRunner | SelfTuned
+
+
+def make_runner(
+    task: Task,
+    engine: Engine,
+    n_threads: int,
+    rng: np.random.Generator,
+    *,
+    n_epochs: int = 1,
+    copy_task: Callable[[], Task] | None = None,
+) -> Runner:
+    """Return what runs `task` on `engine` with `n_threads`.
+
+    Parameters
+    ----------
+    n_epochs : int
+        Epochs that are sure to run; a long run may measure interval and head first.
+    copy_task : callable, optional
+        Returns a copy of `task` over copied parameters, for measuring; without it nothing is measured.
+    """
+    if isinstance(engine, Sequential) or (n_threads == 1 and not isinstance(engine, Simulated)):
+        return SequentialRunner(task)
+    plan = None
+    tunes = isinstance(engine, Replicas) and engine.tune and not engine.deterministic
+    given = tunes and engine.interval is not None and engine.head is not None
+    if tunes and not given and copy_task is not None and is_long(task, n_epochs, n_threads):
+        plan = tuned_plan(task, engine, n_threads, rng, copy_task)
+    runner = ReplicasRunner(task, engine, n_threads, rng, plan)
+    if getattr(engine, "merge", "") == "self-tuned":
+        return SelfTuned(runner, rng)
+    return runner

@@ -1,0 +1,281 @@
+"""Model files: safetensors arrays with a description in JSON. They hold no code, and nothing in them is executed.
+
+The arrays are those of the training state, feature-major, so that a loaded estimator predicts and goes on learning with
+the same bits. All else stands in safetensors' metadata, each entry JSON text: see `describe`.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import importlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hogwild.data.errors import DataError
+from hogwild.data.files import write_whole
+from hogwild.encoding import decode, decode_labels, encode, encode_labels
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+
+FORMAT = 1  # raise it with any change that older versions of hogwild would misread; older files are read for ever
+CLASSES = {"SGDClassifier": "hogwild.estimators.sgd", "SGDRegressor": "hogwild.estimators.sgd"}  # what load may build
+
+_FITTED = ("t_", "n_iter_", "loss_curve_", "validation_scores_", "eta0_", "n_threads_", "engine_", "n_features_in_")
+_CLOCKS = ("t", "penalty", "averaged_rows")
+_SHOWN = ("coef_", "intercept_")
+_DIGEST = "digest"
+_EXPECTED = "a model file of hogwild"
+_COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # names that `write_whole` compresses for
+
+
+class ModelError(DataError):
+    """A model file is damaged, of a newer format, or no model file at all."""
+
+
+def save(estimator: BaseEstimator, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
+    """Write a fitted estimator to a file, which appears whole or not at all.
+
+    Parameters
+    ----------
+    estimator : SGDClassifier or SGDRegressor
+        A callback and a RandomState object are left out: the loaded estimator has None in their place.
+    path : str or path-like
+        An existing file is replaced; the name is free, ``.safetensors`` is usual.
+    extra : mapping, optional
+        Notes of your own that JSON can hold; `describe` gives them back.
+
+    Raises
+    ------
+    TypeError
+        If there is no file format for this estimator.
+    sklearn.exceptions.NotFittedError
+        If it is not fitted.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hogwild
+    >>> from hogwild.data import make_rcv1_like
+    >>> X, y = make_rcv1_like(500, 50)
+    >>> clf = hogwild.SGDClassifier(loss="log_loss", max_iter=5, tol=None, random_state=0).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     hogwild.save(clf, os.path.join(folder, "model.safetensors"))
+    ...     loaded = hogwild.load(os.path.join(folder, "model.safetensors"))
+    >>> bool((loaded.predict(X) == clf.predict(X)).all())
+    True
+    """
+    from safetensors.numpy import save as to_bytes
+    from sklearn.utils.validation import check_is_fitted
+
+    name = type(estimator).__name__
+    if CLASSES.get(name) != type(estimator).__module__:
+        raise TypeError(f"cannot save {type(estimator)!r}: expected one of {', '.join(CLASSES)}")
+    if Path(path).suffix.lower() in _COMPRESSED:
+        raise ValueError(
+            f"{os.fspath(path)}: model files are not compressed, expected another name than *{Path(path).suffix}"
+        )
+    check_is_fitted(estimator)
+    arrays = _arrays(estimator)
+    absent, parameters = [], {}
+    for key, value in estimator.get_params(deep=False).items():
+        try:
+            parameters[key] = encode(value)
+        except TypeError:
+            absent.append(key)
+    about = {
+        "format": FORMAT,
+        "hogwild": importlib.import_module("hogwild").__version__,
+        "class": name,
+        "parameters": parameters,
+        "absent": absent,
+        "classes": encode_labels(estimator.classes_) if hasattr(estimator, "classes_") else None,
+        "feature_names": getattr(estimator, "feature_names_in_", np.array([])).tolist() or None,
+        "fitted": {key: encode(getattr(estimator, key)) for key in _FITTED if hasattr(estimator, key)},
+        "state": {key: encode(getattr(estimator._state, key)) for key in _CLOCKS}
+        | {"searched_at": encode(getattr(estimator, "_searched_at", None))},
+        "sparsified": hasattr(estimator.coef_, "toarray"),
+        "extra": dict(extra or {}),
+    }
+    metadata = {key: json.dumps(value, ensure_ascii=False, allow_nan=False) for key, value in about.items()}
+    metadata[_DIGEST] = _digest(metadata, arrays)
+    content = to_bytes(arrays, metadata)
+    with write_whole(path) as file:
+        file.write(content)
+
+
+def load(path: str | os.PathLike[str]) -> BaseEstimator:
+    """Read an estimator that `save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    SGDClassifier or SGDRegressor
+        Fitted; `partial_fit` goes on where the saved one stood.
+
+    Raises
+    ------
+    ModelError
+        A ValueError that says what was found and what was expected.
+    """
+    about, arrays = _read(path, with_arrays=True)
+    if (
+        _digest({key: text for key, text in about["texts"].items() if key != _DIGEST}, arrays)
+        != about["texts"][_DIGEST]
+    ):
+        raise ModelError(path, found="content that does not agree with its digest", expected="an unaltered file")
+    try:
+        return _build(about, arrays)
+    except ModelError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise ModelError(path, found=f"a description that makes no model ({error!r})", expected=_EXPECTED) from error
+
+
+def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a model file says about its model, without reading the arrays.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    dict
+        ``format``, ``hogwild`` (the version that wrote it), ``class``, ``parameters``, ``absent`` (parameters that
+        could not be written), ``classes`` (list or None), ``feature_names``, ``fitted`` (``t_``, ``loss_curve_``, ...),
+        ``state``, ``extra``, and ``arrays`` (name: shape).
+
+    Raises
+    ------
+    ModelError
+        As from `load`; only the arrays' content is not checked.
+    """
+    about, shapes = _read(path, with_arrays=False)
+    try:
+        classes = decode_labels(about["classes"]).tolist() if about["classes"] else None
+        return {
+            **{key: about[key] for key in ("format", "hogwild", "class", "absent", "feature_names", "extra")},
+            **{
+                part: {key: decode(value) for key, value in about[part].items()}
+                for part in ("parameters", "fitted", "state")
+            },
+            "classes": classes,
+            "arrays": shapes,
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(path, found=f"a description that makes no model ({error!r})", expected=_EXPECTED) from error
+
+
+# ------------------------------------------------------------------------------------------------ from an estimator
+
+
+def _arrays(estimator: BaseEstimator) -> dict[str, np.ndarray]:
+    """Arrays of the training state, and `coef_`, `intercept_` where the user has put others than follow from it."""
+    state = estimator._state
+    arrays = {"coef": state.coef, "intercept": state.intercept}
+    arrays |= {f"state.{name}": array for name, array in state.arrays.items()}
+    ours = copy.copy(estimator)
+    ours._publish()
+    for name in _SHOWN:
+        shown = getattr(estimator, name)
+        shown = np.asarray(shown.toarray() if hasattr(shown, "toarray") else shown)
+        if not np.array_equal(shown, getattr(ours, name)):
+            arrays[name] = shown.T  # feature-major
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _digest(texts: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
+    """Digest of everything in the file: a flipped bit in a weight would otherwise go unseen."""
+    digest = hashlib.blake2b(digest_size=16)
+    for key in sorted(texts):
+        digest.update(f"{key}={texts[key]}\n".encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+# ------------------------------------------------------------------------------------------------ from a file
+
+
+def _read(path: str | os.PathLike[str], *, with_arrays: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the description (with its ``texts``) and the arrays, or their shapes only."""
+    from safetensors import SafetensorError, safe_open
+
+    with open(path, "rb"):  # a missing file is an OSError as everywhere
+        pass
+    try:
+        with safe_open(os.fspath(path), framework="np") as file:
+            texts = file.metadata() or {}
+            about = _description(path, texts)
+            names = list(file.keys())
+            if with_arrays:
+                return about, {name: file.get_tensor(name) for name in names}
+            return about, {name: tuple(file.get_slice(name).get_shape()) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            path, found=f"a damaged or truncated file, or none of this kind ({error})", expected=_EXPECTED
+        ) from None
+
+
+def _description(path: str | os.PathLike[str], texts: dict[str, str]) -> dict[str, Any]:
+    if "format" not in texts or _DIGEST not in texts:
+        raise ModelError(path, found="a safetensors file without hogwild's description", expected=_EXPECTED)
+    try:
+        about = {key: json.loads(text) for key, text in texts.items() if key != _DIGEST}
+    except ValueError as error:
+        raise ModelError(path, found=f"a damaged description ({error})", expected=_EXPECTED) from None
+    if not isinstance(about["format"], int) or not 1 <= about["format"] <= FORMAT:
+        written = f" (written by hogwild {about.get('hogwild', 'of unknown version')})"
+        newest = f"at most {FORMAT}: a newer hogwild reads it" if FORMAT > 1 else f"{FORMAT}: a newer hogwild reads it"
+        raise ModelError(path, found=f"format version {about['format']!r}{written}", expected=newest)
+    if about.get("class") not in CLASSES:
+        raise ModelError(
+            path, found=f"a model of class {about.get('class')!r}", expected=f"one of {', '.join(CLASSES)}"
+        )
+    return about | {"texts": texts}
+
+
+def _build(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> BaseEstimator:
+    from hogwild.compiled import aligned_copy
+    from hogwild.estimators.linear_task import LinearState
+
+    kind = getattr(importlib.import_module(CLASSES[about["class"]]), about["class"])
+    estimator = kind(**{key: decode(value) for key, value in about["parameters"].items()})
+    for key in about["fitted"]:
+        if key not in _FITTED:
+            raise ValueError(f"unknown attribute {key}")
+        setattr(estimator, key, decode(about["fitted"][key]))
+    if about["classes"] is not None:
+        estimator.classes_ = decode_labels(about["classes"])
+    if about["feature_names"] is not None:
+        estimator.feature_names_in_ = np.array(about["feature_names"], dtype=object)
+    if about["state"]["searched_at"] is not None:
+        estimator._searched_at = decode(about["state"]["searched_at"])
+
+    columns = 1 if about["classes"] is None or len(estimator.classes_) == 2 else len(estimator.classes_)
+    shape = (estimator.n_features_in_,) if columns == 1 else (estimator.n_features_in_, columns)
+    if arrays["coef"].shape != shape or arrays["intercept"].shape != (columns,):
+        raise ValueError(f"weights of shape {arrays['coef'].shape}, expected {shape}")
+    estimator._state = LinearState(
+        aligned_copy(arrays["coef"]),
+        aligned_copy(arrays["intercept"]),
+        {name.removeprefix("state."): aligned_copy(arrays[name]) for name in arrays if name.startswith("state.")},
+        **{key: decode(about["state"][key]) for key in _CLOCKS},
+    )
+    estimator._publish()
+    for name in _SHOWN:
+        if name in arrays:
+            setattr(estimator, name, arrays[name].T)
+    return estimator.sparsify() if about["sparsified"] else estimator
