@@ -372,3 +372,66 @@ def fit_classes(
         columns[0].t,
         list(np.sum([column.objectives for column in columns], axis=0)),
     )
+
+
+# ---------------------------------------------------------------------------------------------- replicas in turn
+
+
+def fit_replicas(
+    X: np.ndarray,
+    targets: np.ndarray,
+    settings: Settings,
+    *,
+    n_epochs: int,
+    n_replicas: int,
+    interval: int,
+    share: float,
+) -> Fitted:
+    """Virtual replicas that take turns of `interval` rows: step on the own copy, ``shared += share * delta``, rebase.
+
+    All of them start an epoch from the shared copy. Sums of squares and FTRL's sums are added whole. L2 comes from the
+    global row clock: what is copied are weights divided by the factor that the clock has reached. No L1, no average.
+    """
+    s, loss, t, curve = settings, LOSSES[settings.loss], 1, []
+    rule = s.learning_rate if s.learning_rate in RULES else "sgd"
+    size = X.shape[1] + 1  # the intercept comes last, with an x of 1
+    shared = np.zeros((2, size))  # weights and squares; z and n
+    for _ in range(n_epochs):
+        copies = [shared.copy() for _ in range(n_replicas)]
+        bases = [shared.copy() for _ in range(n_replicas)]
+        scale, total = 1.0, 0.0
+        for turn, start in enumerate(range(0, len(X), interval)):
+            own, base = copies[turn % n_replicas], bases[turn % n_replicas]
+            for i in range(start, min(start + interval, len(X))):
+                x, y, eta = np.append(X[i], 1.0), float(targets[i]), step_size(s, t)
+                if rule == "ftrl":
+                    l1, l2 = s.strength * t * s.l1_share, s.strength * t * (1 - s.l1_share)
+                    penalised = np.append(np.ones(size - 1), 0.0)
+                    slack = np.maximum(np.abs(own[0]) - l1 * penalised, 0.0)
+                    weights = -np.sign(own[0]) * slack / ((s.beta + np.sqrt(own[1])) / s.eta0 + l2 * penalised)
+                else:
+                    weights = own[0] * np.append(np.full(size - 1, scale), 1.0)
+                p = float(weights @ x)
+                total += loss.value(y, p, s.parameter)
+                g = loss.derivative(y, p, s.parameter) * x
+                if rule == "sgd":
+                    scale *= max(1e-6, 1.0 - eta * s.strength)
+                    own[0] -= eta * g / np.append(np.full(size - 1, scale), 1.0)
+                elif rule == "adagrad":
+                    own[1] += g**2
+                    own[0] -= np.divide(eta * g, np.sqrt(own[1]), out=np.zeros(size), where=own[1] > 0)
+                else:
+                    own[0] += g - (np.sqrt(own[1] + g**2) - np.sqrt(own[1])) / s.eta0 * weights
+                    own[1] += g**2
+                t += 1
+            shared[0] += (1.0 if rule == "ftrl" else share) * (own[0] - base[0])
+            shared[1] += own[1] - base[1]
+            own[...] = shared
+            base[...] = shared
+        shared[0, :-1] *= scale
+        curve.append(total / len(X))
+    if rule == "ftrl":
+        end = Ftrl(size - 1, s)
+        end.z, end.n, end.t = shared[0], shared[1], t - 1
+        return Fitted(end.w, np.array([end.b]), curve, t)
+    return Fitted(shared[0, :-1], shared[0, -1:], curve, t)

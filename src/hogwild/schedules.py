@@ -145,12 +145,11 @@ _EXACT = 32_768.0  # before this clock every row is summed; later Simpson's rule
 
 
 @kernel
-def chunk_starts(schedule, t, penalty, n_rows, starts):
+def chunk_starts(schedule, t, scale, penalty, area, count, n_rows, starts):
     """Clock at the start of every chunk of a slice: ``starts[c] = (t, scale, penalty, area, count)``; one row more ends it.
 
     Returns the number of rows (whole chunks, at most `n_rows`) before the scale falls below `SMALLEST_SCALE`.
     """
-    scale, area, count = 1.0, 0.0, 0.0
     done, c = 0, 0
     while True:
         starts[c, 0], starts[c, 1], starts[c, 2], starts[c, 3], starts[c, 4] = t, scale, penalty, area, count

@@ -10,8 +10,10 @@ from hogwild.cli.terminal import CommandError
 
 MOST_CLASSES = 100  # integers of more kinds are numbers, unless the user says that they are classes
 
-# AdaGrad at 0.3 gave the lowest or nearly the lowest held-out log loss, untuned, on five of six data sets (`search` on
-# one); for regression the size of the targets is anybody's guess, and `search` finds the step that fits it.
+# Held-out log loss after 10 epochs, alpha 1e-6, untuned, AdaGrad at 0.3 / search: a9a .325 / .334, ijcnn1 .212 / .215,
+# RCV1-like .530 / .618, 20 Newsgroups .580 / .514, Python sources .418 / .372, a9a with a column up to 1,000 .33 / .58.
+# For regression nobody knows the size of the targets beforehand: `search` finds the step that fits it, AdaGrad does not
+# (R2 after 10 epochs: diabetes .35 / -3).
 SCHEDULE = {True: "adagrad", False: "search"}
 ETA0 = {"adagrad": 0.3, "ftrl": 0.3, "pa1": 1.0, "pa2": 1.0}
 OTHER_ETA0 = 0.01

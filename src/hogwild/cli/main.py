@@ -54,7 +54,7 @@ class Commands(TyperGroup):
 
 
 def _one_line(error: BaseException) -> str:
-    """What is wrong and where, without a line break."""
+    """Say what is wrong and where, without a line break."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
     if isinstance(error, MemoryError):

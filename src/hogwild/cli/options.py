@@ -1,4 +1,4 @@
-"""Arguments and options that the commands share; names of losses and schedules without their modules (tests compare)."""
+"""Arguments and options that the commands share, with the names of losses and schedules but not their slow modules."""
 
 from __future__ import annotations
 

@@ -106,8 +106,8 @@ def _fitting(path: Path, X: sparse.csr_matrix, n_features: int) -> sparse.csr_ma
     kept = X[:, :n_features]
     if len(beyond):
         say_warning(
-            f"{path}: {len(np.unique(beyond)):,} features ({len(beyond):,} of {X.nnz:,} entries) are beyond the model's "
-            f"{n_features:,}: ignored, as they have no weight"
+            f"{path}: {len(np.unique(beyond)):,} features ({len(beyond):,} of {X.nnz:,} entries) are beyond the "
+            f"model's {n_features:,}: ignored, as they have no weight"
         )
     return kept
 

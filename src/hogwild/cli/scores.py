@@ -64,9 +64,9 @@ def _classification(estimator: Any, X: Any, y: np.ndarray, path: Path | str, onl
         )
     scores: Scores = {}
     if "log_loss" in wanted or (margins.ndim > 1 and "auc" in wanted):
-        proba = estimator.predict_proba(X)[known].astype(np.float64) if hasattr(estimator, "predict_proba") else None
+        proba = _probabilities(estimator, X[known])
     if "log_loss" in wanted:
-        usable = proba is not None and known.any()
+        usable = proba is not None and len(proba) > 0
         scores["log_loss"] = metrics.log_loss(y[known], proba, labels=classes) if usable else None
     if "auc" in wanted:
         values = margins[known] if margins.ndim == 1 else proba
@@ -78,6 +78,14 @@ def _classification(estimator: Any, X: Any, y: np.ndarray, path: Path | str, onl
     if "base_rate" in wanted:
         scores["base_rate"] = np.unique(y, return_counts=True)[1].max() / len(y)
     return scores
+
+
+def _probabilities(estimator: Any, X: Any) -> np.ndarray | None:
+    """Return probabilities that add up to 1 in double precision, as scikit-learn wants; None for other losses."""
+    if not hasattr(estimator, "predict_proba"):
+        return None
+    proba = estimator.predict_proba(X).astype(np.float64)
+    return proba / proba.sum(axis=1, keepdims=True)
 
 
 def _regression(estimator: Any, X: Any, y: np.ndarray, path: Path | str, only: str | None) -> Scores:

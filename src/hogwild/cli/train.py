@@ -44,7 +44,8 @@ def command(
 ) -> None:
     """Fit a linear model to DATA and write it to MODEL.
 
-    Labels may be words, integers (classes) or other numbers (regression). Ctrl-C ends training early and keeps the model.
+    Labels may be words, integers (classes) or other numbers (regression). Ctrl-C ends training and
+    keeps the model.
     """
     from hogwild.cli.training import Wishes, run
 

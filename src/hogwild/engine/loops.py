@@ -12,24 +12,37 @@ from hogwild.engine.merge import first_stripe, merge, rebase, refresh_factors
 from hogwild.engine.order import fill_order
 from hogwild.schedules import CHUNK, SMALLEST_SCALE, fill_clock
 from hogwild.steps.base import fold, prefetch_weights, settle, step
-from hogwild.steps.rows import prefetch_row
+from hogwild.steps.rows import prefetch_row, prefetch_share
 
 SOON = np.uint64(1)  # rows between the prefetch of a row's weights and its turn, for models beyond the cache
+TAKEN = 4 * CHUNK  # rows that a thread takes at a time: its next block is then mostly its own
 AHEAD = np.uint64(4)  # rows between the prefetch of a row and its turn: 5.1 to 2.2 ns a nonzero in random order
 
 
 @inlined
-def _run_rows(rows, model, work, first, n):
-    """Step through ``work.order[first : first + n]`` on the clock in `work`; returns the sum of losses."""
+def _run_rows(rows, order, model, work, first, n, position, cold):
+    """Step through ``work.order[first : first + n]`` on the clock in `work`; returns the sum of losses.
+
+    `position` is the first row's place in the epoch. In block order each row asks for a share of the block after its
+    own (13 % faster than asking for single rows), except in the `cold` first block, which nobody has asked for.
+    """
     total, last, large = 0.0, first + n, model.settings.large
+    blocks = order.block > np.uint64(1) and order.kept.size == 0
     k = np.uint64(0)
-    while k < min(AHEAD, n):
+    while k < min(AHEAD, n) and (cold or not blocks):
         prefetch_row(rows, work.order[first + k])
         k += np.uint64(1)
     k = np.uint64(0)
     while k < n:
-        if first + k + AHEAD < last:
-            prefetch_row(rows, work.order[first + k + AHEAD])
+        if blocks:
+            place = position + k
+            following = place // order.block + np.uint64(1)
+            if following < np.uint64(order.blocks.size):
+                start = np.uint64(order.blocks[following]) * order.block
+                prefetch_share(rows, start, order.block, place % order.block)
+        if (cold and k < order.block) or not blocks:
+            if first + k + AHEAD < last:
+                prefetch_row(rows, work.order[first + k + AHEAD])
         if large and first + k + SOON < last:
             prefetch_weights(rows, work.order[first + k + SOON], model)
         total += step(rows, work.order[first + k], model, work, k)
@@ -55,18 +68,17 @@ def advance(rows, order, model, n_parameters, schedule, low, high, work):
         done = np.uint64(0)
         while done < n:
             ready = fill_clock(schedule, work, n - done)
-            total += _run_rows(rows, model, work, done, ready)
+            total += _run_rows(rows, order, model, work, done, ready, position + done, position == low and done == 0)
             done += ready
             if work.running[2] < SMALLEST_SCALE:
                 _close(model, n_parameters, work.running)
         position += n
-    _close(model, n_parameters, work.running)
     return total
 
 
 @kernel
-def close_slice(model, n_parameters, running):
-    """End a slice that several threads ran: settle and fold the shared parameters at the clock `running`."""
+def close_clock(model, n_parameters, running):
+    """Bring penalty and average up to the clock `running`, fold the scale into the weights, start a new scale."""
     _close(model, n_parameters, running)
 
 
@@ -86,26 +98,26 @@ def advance_replica(rows, order, model, shared, merging, replica, schedule, star
     total, state, running = 0.0, replica.state, work.running
     first = first_stripe(merging, thread)
     rebase(merging, replica)
-    expected = np.int64(-1)
     while True:
-        chunk = fetch_add(cursor, np.uint64(0), np.int64(1))
-        position = low + np.uint64(chunk) * np.uint64(CHUNK)
-        if position >= high:
+        taken = low + np.uint64(fetch_add(cursor, np.uint64(0), np.int64(1))) * np.uint64(TAKEN)
+        if taken >= high:
             break
-        n = min(np.uint64(CHUNK), high - position)
-        fill_order(order, position, n, work.order)
-        if chunk != expected:
-            _set_clock(running, starts, chunk)
-        expected = chunk + 1
-        done = np.uint64(0)
-        while done < n:
-            m = min(n - done, merging.interval - np.uint64(state[3]))
-            m = fill_clock(schedule, work, m)
-            total += _run_rows(rows, model, work, done, m)
-            done += m
-            state[3] += m
-            if np.uint64(state[3]) >= merging.interval:
-                merge(shared, merging, replica, work.eta[m - np.uint64(1)], running, first)
+        stop, position = min(taken + np.uint64(TAKEN), high), taken
+        _set_clock(running, starts, (taken - low) // np.uint64(CHUNK))
+        while position < stop:
+            n = min(np.uint64(CHUNK), stop - position)
+            fill_order(order, position, n, work.order)
+            done = np.uint64(0)
+            while done < n:
+                m = min(n - done, merging.interval - np.uint64(state[3]))
+                m = fill_clock(schedule, work, m)
+                cold = position == taken and done == 0
+                total += _run_rows(rows, order, model, work, done, m, position + done, cold)
+                done += m
+                state[3] += m
+                if np.uint64(state[3]) >= merging.interval:
+                    merge(shared, merging, replica, work.eta[m - np.uint64(1)], running, first)
+            position += n
     if state[3] > 0:
         merge(shared, merging, replica, work.eta[0], running, first)
     return total
@@ -126,7 +138,7 @@ def _run_interval(rows, order, model, schedule, starts, low, position, n, work):
         if skipped:
             fill_clock(schedule, work, skipped)
         fill_clock(schedule, work, m)
-        total += _run_rows(rows, model, work, skipped, m)
+        total += _run_rows(rows, order, model, work, skipped, m, position, True)
         position += m
     return total
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from hogwild.compiled import aligned_zeros
 from hogwild.engine.engines import Atomic, Engine, Replicas, Sequential, Shared, Simulated
-from hogwild.engine.loops import advance, advance_alone, advance_interval, advance_replica, advance_static, close_slice
+from hogwild.engine.loops import advance, advance_alone, advance_interval, advance_replica, advance_static, close_clock
 from hogwild.engine.merge import MEAN, STRIPE, SUM, Merging, Replica
 from hogwild.engine.order import Order
 from hogwild.engine.pool import thread_pool
@@ -38,6 +38,7 @@ class SequentialRunner:
         settings = task.model.settings._replace(lazy=True, lazy_intercept=True)
         self._model = task.model._replace(settings=settings)
         self._work = make_work(task.n_columns, task.rows.values.dtype)
+        self._work.running[2] = 1.0
 
     def describe(self) -> Engine:
         """Return the engine as it runs."""
@@ -46,7 +47,7 @@ class SequentialRunner:
     def run(self, order: Order, low: int, high: int) -> tuple[float, int]:
         """Run positions low..high of the epoch; returns the sum of losses and the position reached."""
         task, running = self.task, self._work.running
-        running[:] = 0.0, task.t, 1.0, task.penalty, 0.0, 0.0, 0.0, 0.0
+        running[1], running[3] = task.t, task.penalty
         loss = advance(
             task.rows,
             order,
@@ -59,6 +60,10 @@ class SequentialRunner:
         )
         task.t, task.penalty = running[1], running[3]
         return loss, high
+
+    def finish(self) -> None:
+        """Bring everything lazy up to the clock: the model's arrays hold its weights."""
+        close_clock(self._model, np.uint64(self.task.n_settled), self._work.running)
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ class ReplicasRunner:
         self._static = isinstance(engine, Replicas) and engine.deterministic
         self.fixed_slices = self._static or self._simulated
         self._slices, self._due = 0, 1
+        self._scale, self._area, self._count = 1.0, 0.0, 0.0
         if plan is None:
             if self._classic:
                 plan = Plan(engine.interval, 0)
@@ -132,7 +138,9 @@ class ReplicasRunner:
             self._hot = None
             n_hot = task.n_features
         else:
-            self._hot = hottest_features(count_features(task, self._rng), min(head, MOST_HOT))
+            self._hot = np.empty(0, np.uint32)
+            if head:
+                self._hot = hottest_features(count_features(task, self._rng), min(head, MOST_HOT))
             n_hot = len(self._hot)
         self._shapes = {}
         for name, merge in task.merges.items():
@@ -218,11 +226,12 @@ class ReplicasRunner:
         if self._slices < self._due:
             return
         first, self._due = self._due == 1, 2 * self._due
+        self.finish()
         if self._merge in ("sum", "mean"):
             if first:
                 self._fill_curvature({}, SUM if self._merge == "sum" else MEAN)
             return
-        estimated = self.task.curvature(draw_sample(self.task, self._rng, SAMPLE_ROWS))
+        estimated = self.task.curvature(draw_sample(self.task, self._rng, SAMPLE_ROWS), self._hot is None or len(self._hot) > 0)
         bound = min(1.0, self.task.step_bound / self.task.schedule.eta0)  # where steps divide the step size themselves
         shrink = bound if self._merge == "self-tuned" else SHRINK * bound
         self._fill_curvature({name: shrink * array for name, array in estimated.items()}, 0.0)
@@ -260,7 +269,6 @@ class ReplicasRunner:
             for name, merge in self.task.merges.items():
                 if merge.by_feature:
                     box_hot(getattr(self.task.model, name), self._hot)
-        self.merging.areas[:] = 0.0
 
     def _publish(self) -> None:
         """Copy the shared buffer back into the model."""
@@ -279,23 +287,48 @@ class ReplicasRunner:
 
     def run(self, order: Order, low: int, high: int) -> tuple[float, int]:
         """Run positions low..high of the epoch; returns the sum of losses and the position reached."""
-        task = self.task
-        starts = np.empty(((high - low) // CHUNK + 2, 5))
-        ready = chunk_starts(task.schedule, task.t, task.penalty, high - low, starts)
-        if ready == 0:  # the L2 penalty shrinks weights to nothing within a chunk: exactly, on one thread
-            return SequentialRunner(task).run(order, low, min(high, low + CHUNK))
-        high = low + ready
-        end = starts[-(-ready // CHUNK)]
         self._refresh_curvature()
+        starts, ready = self._starts(high - low)
+        if ready == 0:  # the L2 penalty shrinks weights to nothing within a chunk: exactly, on one thread
+            alone = SequentialRunner(self.task)
+            loss, high = alone.run(order, low, min(high, low + CHUNK))
+            alone.finish()
+            return loss, high
+        high = low + ready
         self._gather()
         if self._simulated:
             loss = self._run_simulated(order, starts, low, high)
         else:
             loss = self._run_threads(order, starts, low, high)
         self._publish()
-        self._close(end)
-        task.t, task.penalty = end[0], end[2]
+        self._move_clock(starts, ready)
         return loss, high
+
+    def _starts(self, n_rows: int) -> tuple[np.ndarray, int]:
+        """Clock at the start of each chunk of the next `n_rows`, and how many of them fit in the present scale."""
+        task = self.task
+        starts = np.empty((n_rows // CHUNK + 2, 5))
+        for _ in range(2):
+            now = (task.t, self._scale, task.penalty, self._area, self._count)
+            ready = chunk_starts(task.schedule, *now, n_rows, starts)
+            if ready:
+                break
+            self.finish()
+        return starts, ready
+
+    def _move_clock(self, starts: np.ndarray, n_rows: int) -> None:
+        self.task.t, self._scale, self.task.penalty, self._area, self._count = starts[-(-n_rows // CHUNK)]
+
+    def finish(self) -> None:
+        """Bring everything lazy up to the clock: the model's arrays hold its weights."""
+        task = self.task
+        if task.model.settings.averaged:
+            finish_average = self._finish_average if self._hot is None else self._finish_split_average
+            finish_average(self._area, self._count)
+        running = np.array([0.0, task.t, self._scale, task.penalty, 0.0, 0.0, 0.0, 0.0])
+        close_clock(task.model, np.uint64(task.n_settled), running)
+        self._scale, self._area, self._count = 1.0, 0.0, 0.0
+        self.merging.areas[:] = 0.0
 
     def _run_threads(self, order: Order, starts: np.ndarray, low: int, high: int) -> float:
         task, merging = self.task, self.merging
@@ -318,12 +351,11 @@ class ReplicasRunner:
         """
         task, interval = self.task, max(CHUNK, self.plan.interval // CHUNK * CHUNK)
         high = min(high, low + interval * self.n_replicas)
-        starts = np.empty(((high - low) // CHUNK + 2, 5))
-        ready = chunk_starts(task.schedule, task.t, task.penalty, high - low, starts)
+        self.finish()
+        self._refresh_curvature()
+        starts, ready = self._starts(high - low)
         if ready < high - low:
             return self.run(order, low, high)
-        end = starts[-(-ready // CHUNK)]
-        self._refresh_curvature()
         self._gather()
         calls = []
         for k, (model, replica, work) in enumerate(zip(self._models, self._replicas, self._works, strict=True)):
@@ -345,8 +377,7 @@ class ReplicasRunner:
         for replica in self._replicas:
             replica.state[:] = 0.0
         self._publish()
-        self._close(end)
-        task.t, task.penalty = end[0], end[2]
+        self._move_clock(starts, ready)
         return loss, high
 
     def weights_of(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -383,18 +414,6 @@ class ReplicasRunner:
             )
             position, turn = position + n, turn + 1
         return loss
-
-    def _close(self, end: np.ndarray) -> None:
-        """Settle and fold the whole model at the end of the slice."""
-        t, scale, penalty, area, count = end
-        running = np.array([0.0, t, scale, penalty, 0.0, 0.0, 0.0, 0.0])
-        task = self.task
-        if self._hot is None:
-            if task.model.settings.averaged:
-                self._finish_average(area, count)
-        elif task.model.settings.averaged:
-            self._finish_split_average(area, count)
-        close_slice(task.model, np.uint64(task.n_settled), running)
 
     def _finish_average(self, area: float, count: float) -> None:
         """Add what each stripe's average still lacks of this slice."""

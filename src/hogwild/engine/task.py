@@ -12,7 +12,7 @@ from hogwild.compiled import kernel
 from hogwild.schedules import Schedule
 from hogwild.steps.rows import Rows, SparseRows, feature, span, value
 
-SAMPLE_ROWS = 2048  # rows that curvature and feature frequencies are estimated from
+SAMPLE_ROWS = 1024  # rows that curvature and feature frequencies are estimated from
 SHRINK = 0.7  # of the row-sum bound: .4 diverges on a9a (64 replicas), 1.5 loses 6 to 8 % on ijcnn1 (16 and 64)
 
 
@@ -39,8 +39,9 @@ class Task:
     schedule : Schedule
     n_features, n_columns : int
     curvature : callable
-        ``curvature(sample of row numbers) -> dict``: for each damped array the row-sum bound of the loss's curvature along
-        each parameter at the present weights (of the array's shape).
+        ``curvature(sample of row numbers, by_feature) -> dict``: for each damped array the row-sum bound of the loss's
+        curvature along each parameter at the present weights (of the array's shape); arrays with a row for each feature
+        only where `by_feature` is true.
     step_bound : float
         Largest step size where steps divide it themselves (passive-aggressive); infinity otherwise.
     objective : callable, optional
@@ -58,7 +59,7 @@ class Task:
     schedule: Schedule
     n_features: int
     n_columns: int
-    curvature: Callable[[np.ndarray], dict[str, np.ndarray]]
+    curvature: Callable[[np.ndarray, bool], dict[str, np.ndarray]]
     step_bound: float = np.inf
     objective: Callable | None = None
     cost: float = 1.0

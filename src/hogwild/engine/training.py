@@ -153,59 +153,84 @@ def train(
         Where the sum of losses or a parameter is not finite.
     """
     n_rows = len(kept) or task.n_rows
-    total_weight = (
-        float(task.rows.weights[kept if len(kept) else slice(None)].sum()) if task.rows.weights.size else n_rows
-    )
-    outcome, best, best_score, without = Outcome(), math.inf, -math.inf, 0
+    weights = task.rows.weights
+    total_weight = float(weights[kept].sum() if len(kept) else weights.sum()) if weights.size else float(n_rows)
+    outcome, watch = Outcome(), _Watch(stopping)
     slice_rows, began, done = _first_slice(task, runner), time.perf_counter(), 0
-    with deferred_interrupt() as interrupted:
-        for epoch in range(1, n_epochs + 1):
-            order = draw_order(rng, n_rows, kept, shuffle)
-            low, loss, halted = 0, 0.0, False
-            while low < n_rows and not halted:
-                if before_slice is not None:
-                    before_slice()
-                started = time.perf_counter()
-                part, high = runner.run(order, low, min(n_rows, low + slice_rows))
-                ended = time.perf_counter()
-                loss += part
-                if not math.isfinite(loss):
-                    raise _diverged(task, epoch)
-                done, reached = done + high - low, high
-                if not runner.fixed_slices:
-                    slice_rows = _next_slice(slice_rows, high - low, ended - started)
-                if callback is not None:
-                    seen = loss / max(total_weight * reached / n_rows, 1e-300)
-                    step = Progress(epoch, n_epochs, done, n_rows * n_epochs, seen, ended - began, reached == n_rows)
-                    halted = bool(callback(step))
-                low = high
-                halted = halted or interrupted()
-            outcome.losses.append(loss / max(total_weight * low / n_rows, 1e-300))
-            outcome.n_epochs = epoch
-            if not all(np.isfinite(getattr(task.model, name)).all() for name in task.settled):
-                raise _diverged(task, epoch)
-            if halted:
-                outcome.interrupted = interrupted()
-                outcome.stopped = not outcome.interrupted
-                return outcome
-            if stopping.score is not None:
-                score = stopping.score()
-                outcome.scores.append(score)
-                without = without + 1 if stopping.tol is not None and score < best_score + stopping.tol else 0
-                best_score = max(best_score, score)
-            elif stopping.tol is not None:
-                objective = outcome.losses[-1] + stopping.penalty()
-                without = without + 1 if objective > best - stopping.tol else 0
-                best = min(best, objective)
-            if without >= stopping.patience:
-                if not (stopping.adaptive and task.schedule.eta0 > 1e-6):
-                    outcome.stopped = True
-                    return outcome
-                task.schedule = task.schedule._replace(eta0=task.schedule.eta0 / 5.0)
-                without = 0
-            if epoch_decay != 1.0:
-                task.schedule = task.schedule._replace(eta0=task.schedule.eta0 * epoch_decay)
+    try:
+        with deferred_interrupt() as interrupted:
+            for epoch in range(1, n_epochs + 1):
+                order = draw_order(rng, n_rows, kept, shuffle)
+                low, loss, halted = 0, 0.0, False
+                while low < n_rows and not halted:
+                    if before_slice is not None:
+                        before_slice()
+                    started = time.perf_counter()
+                    part, high = runner.run(order, low, min(n_rows, low + slice_rows))
+                    ended = time.perf_counter()
+                    loss, done = loss + part, done + high - low
+                    if not math.isfinite(loss):
+                        raise _diverged(task, epoch)
+                    if not runner.fixed_slices:
+                        slice_rows = _next_slice(slice_rows, high - low, ended - started)
+                    low = high
+                    mean = loss / max(total_weight * low / n_rows, 1e-300)
+                    if callback is not None:
+                        now = Progress(epoch, n_epochs, done, n_rows * n_epochs, mean, ended - began, low == n_rows)
+                        halted = bool(callback(now))
+                    halted = halted or interrupted()
+                outcome.losses.append(mean)
+                outcome.n_epochs = epoch
+                if halted:
+                    outcome.interrupted = interrupted()
+                    outcome.stopped = not outcome.interrupted
+                    break
+                if watch.wanted:
+                    runner.finish()
+                    _check_finite(task, epoch)
+                    if watch.stalled(outcome):
+                        if not (stopping.adaptive and task.schedule.eta0 > 1e-6):
+                            outcome.stopped = True
+                            break
+                        task.schedule = task.schedule._replace(eta0=task.schedule.eta0 / 5.0)
+                if epoch_decay != 1.0:
+                    task.schedule = task.schedule._replace(eta0=task.schedule.eta0 * epoch_decay)
+    finally:
+        runner.finish()
+    _check_finite(task, outcome.n_epochs)
     return outcome
+
+
+class _Watch:
+    """Counts the epochs without improvement."""
+
+    def __init__(self, stopping: Stopping) -> None:
+        self._stopping = stopping
+        self._best, self._best_score, self._without = math.inf, -math.inf, 0
+        self.wanted = stopping.score is not None or stopping.tol is not None
+
+    def stalled(self, outcome: Outcome) -> bool:
+        """Look at the epoch that ended; whether `patience` epochs in a row have not improved."""
+        stopping = self._stopping
+        if stopping.score is not None:
+            score = stopping.score()
+            outcome.scores.append(score)
+            better = stopping.tol is None or score >= self._best_score + stopping.tol
+            self._best_score = max(self._best_score, score)
+        else:
+            objective = outcome.losses[-1] + stopping.penalty()
+            better = objective <= self._best - stopping.tol
+            self._best = min(self._best, objective)
+        self._without = 0 if better else self._without + 1
+        if self._without < stopping.patience:
+            return False
+        self._without = 0
+        return True
+
+
+def _check_finite(task: Task, epoch: int) -> None:
+    if not all(np.isfinite(getattr(task.model, name)).all() for name in task.settled):
+        raise _diverged(task, epoch)
 
 
 def _diverged(task: Task, epoch: int) -> DivergedError:

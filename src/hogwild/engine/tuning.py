@@ -63,6 +63,10 @@ class SelfTuned:
             loss += part
         return loss, low
 
+    def finish(self) -> None:
+        """Bring everything lazy up to the clock."""
+        self._runner.finish()
+
     def _choose(self, deltas: np.ndarray, eta: float, rows: float) -> tuple[np.ndarray, float]:
         """Return the best target of the merge, and its constant."""
         runner, task = self._runner, self._runner.task
@@ -128,6 +132,7 @@ def tuned_plan(task: Task, engine: Replicas, n_threads: int, rng: np.random.Gene
         began, low = time.perf_counter(), 0
         while low < rows:
             _, low = runner.run(order, low, rows)
+        runner.finish()
         seconds = time.perf_counter() - began
         after = task.objective(sample, trial.model.coef, trial.model.intercept)
         rate = (before - after) / seconds if np.isfinite(after) else -np.inf

@@ -172,7 +172,7 @@ def make_task(
         schedule=make_schedule(options, eta0),
         n_features=len(state.coef),
         n_columns=n_columns,
-        curvature=lambda sample: curvature_bound(rows, sample, model),
+        curvature=lambda sample, by_feature: curvature_bound(rows, sample, model, by_feature),
         cost=COSTS[rule],
         step_bound=step_bound,
         objective=lambda sample, coef, intercept: mean_loss(rows, sample, coef, intercept, settings),
@@ -240,7 +240,7 @@ def _add_curvature(rows, sample, coef, intercept, settings, scores, by_feature, 
         for c in range(columns):
             scores[c] = _secant(rows, i, scores, settings, c) * length
             by_intercept[c] += scores[c]
-        for j in range(start, stop):
+        for j in range(start, stop if by_feature.size else start):
             x = abs(value(rows, i, j))
             first = np.uint64(feature(rows, j)) * columns
             for c in range(columns):
@@ -259,15 +259,20 @@ def _secant(rows, i, scores, settings, c):
     return 0.5 * (above - below) * weight * (rows.weights[i] if rows.weights.size else 1.0)
 
 
-def curvature_bound(rows: Rows, sample: np.ndarray, model: NamedTuple) -> dict[str, np.ndarray]:
+def curvature_bound(
+    rows: Rows, sample: np.ndarray, model: NamedTuple, by_feature: bool = True
+) -> dict[str, np.ndarray]:
     """Row-sum bound of the curvature along each weight and intercept at the present weights, from a sample of rows.
 
     ``c_j = mean_i l''_i |x_ij| (|x_i|_1 + 1)``; the mean of l'' where the weights are is several times less than its
     maximum once most rows are well classified.
     """
     scores = np.empty(len(model.intercept), rows.values.dtype)
-    by_feature = np.zeros(model.coef.size, np.float32)
-    by_intercept = np.zeros(len(model.intercept), np.float32)
-    _add_curvature(rows, sample, model.coef, model.intercept, model.settings, scores, by_feature, by_intercept)
+    weights = np.zeros(model.coef.size if by_feature else 0, np.float32)
+    intercepts = np.zeros(len(model.intercept), np.float32)
+    _add_curvature(rows, sample, model.coef, model.intercept, model.settings, scores, weights, intercepts)
     size = np.float32(max(1, len(sample)))
-    return {"coef": (by_feature / size).reshape(model.coef.shape), "intercept": by_intercept / size}
+    bounds = {"intercept": intercepts / size}
+    if by_feature:
+        bounds["coef"] = (weights / size).reshape(model.coef.shape)
+    return bounds

@@ -22,6 +22,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from hogwild.engine.engines import ENGINES, Engine, resolve_engine
 from hogwild.engine.choose import make_runner
+from hogwild.engine.task import Task
 from hogwild.engine.training import DivergedError, Outcome, Progress, Stopping, train
 from hogwild.estimators.linear_task import (
     LinearOptions,
@@ -156,9 +157,13 @@ class _SGD(SparseCoefMixin, BaseEstimator):
             if self.learning_rate == "ftrl":
                 restart_ftrl(state, self._options())
 
-    def _publish(self) -> None:
+    def _publish(self, task: Task) -> None:
         """Set `coef_` and `intercept_` in scikit-learn's shapes, without a copy where there is no average."""
         state = self._state
+        state.t, state.penalty = task.t, task.penalty
+        if "summed" in state.arrays and state.arrays["summed"].size:
+            state.averaged_rows = max(0.0, task.t - max(1.0, float(self.average)))
+        self.t_ = task.t
         coef, intercept = state.coef, state.intercept
         if state.averaged_rows:
             coef = (state.arrays["summed"] / state.averaged_rows).astype(coef.dtype)
@@ -213,6 +218,7 @@ class _SGD(SparseCoefMixin, BaseEstimator):
 
         def search_again() -> None:
             if task.t - self._searched_at >= self.search_every:
+                runner.finish()
                 search()
 
         if searches and not getattr(self, "_searched_at", 0.0):
@@ -223,7 +229,7 @@ class _SGD(SparseCoefMixin, BaseEstimator):
             tol=self.tol if n_epochs > 1 or self.early_stopping else None,
             patience=self.n_iter_no_change,
             penalty=lambda: 0.0 if options.learning_rate in ("pa1", "pa2") else penalty_value(options, state.coef),
-            score=self._make_score(validation),
+            score=self._make_score(validation, task),
             adaptive=self.learning_rate == "adaptive",
         )
         with counted(n_threads), Reporter.of(self) as reporter:
@@ -249,14 +255,10 @@ class _SGD(SparseCoefMixin, BaseEstimator):
                     before_slice=search_again if searches and self.search_every else None,
                 )
             finally:
-                state.t, state.penalty = task.t, task.penalty
-                if "summed" in state.arrays and state.arrays["summed"].size:
-                    state.averaged_rows = max(0.0, task.t - max(1.0, float(options.average)))
-                self.t_ = task.t
                 self.eta0_ = task.schedule.eta0
                 self.n_threads_ = runner.n_threads
                 self.engine_ = runner.describe()
-                self._publish()
+                self._publish(task)
         self.n_iter_ = outcome.n_epochs
         self.loss_curve_ = (self.loss_curve_ if hasattr(self, "loss_curve_") else []) + outcome.losses
         if outcome.scores:
@@ -265,13 +267,13 @@ class _SGD(SparseCoefMixin, BaseEstimator):
             raise KeyboardInterrupt
         return outcome
 
-    def _make_score(self, validation: tuple | None) -> Callable[[], float] | None:
+    def _make_score(self, validation: tuple | None, task: Task) -> Callable[[], float] | None:
         if validation is None:
             return None
         X, y, weight = validation
 
         def score() -> float:
-            self._publish()
+            self._publish(task)
             return self.score(X, y, sample_weight=weight)
 
         return score

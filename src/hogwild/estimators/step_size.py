@@ -43,7 +43,9 @@ def search_eta0(task: Task, make_task, rng: np.random.Generator, kept: np.ndarra
     def cost(eta0: float) -> float:
         if eta0 not in costs:
             trial, penalty = make_task(eta0)
-            loss, _ = SequentialRunner(replace(trial, t=task.t, penalty=task.penalty)).run(order, 0, len(tried))
+            runner = SequentialRunner(replace(trial, t=task.t, penalty=task.penalty))
+            loss, _ = runner.run(order, 0, len(tried))
+            runner.finish()
             value = task.objective(judged, trial.model.coef, trial.model.intercept) + penalty()
             costs[eta0] = value if np.isfinite(value) and np.isfinite(loss) else np.inf
         return costs[eta0]

@@ -1,0 +1,8 @@
+"""Reports: one self-contained HTML page of tables and plots. Matplotlib is imported when one is written."""
+
+from __future__ import annotations
+
+from hogwild.report.page import write_report
+from hogwild.report.parts import Bars, Lines, Table, Text
+
+__all__ = ["Bars", "Lines", "Table", "Text", "write_report"]

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from numba import types
 from numba.extending import overload
 
-from hogwild.compiled import OPTIONS, prefetch
+from hogwild.compiled import OPTIONS, inlined, prefetch
 
 
 class SparseRows(NamedTuple):
@@ -83,7 +83,20 @@ def prefetch_row(rows, i):
     raise NotImplementedError
 
 
+def prefetch_share(rows, first, n, k):
+    """Ask the memory for share `k` of `n` of the rows first .. first + n, which lie side by side."""
+    raise NotImplementedError
+
+
 INLINE = {**OPTIONS, "forceinline": True}
+
+
+@inlined
+def _ask_range(rows, low, high):
+    j = low
+    while j < high:
+        prefetch(rows.values, j)
+        j += np.uint64(16)
 
 
 @overload(span, jit_options=INLINE)
@@ -122,9 +135,29 @@ def _prefetch_row(rows, i):
 
     def ask_dense(rows, i):
         width = np.uint64(rows.values.shape[1])
-        j, stop = width * np.uint64(i), width * (np.uint64(i) + np.uint64(1))
-        while j < stop:
-            prefetch(rows.values, j)
-            j += np.uint64(16)
+        _ask_range(rows, width * np.uint64(i), width * (np.uint64(i) + np.uint64(1)))
+
+    return ask_dense
+
+
+@overload(prefetch_share, jit_options=INLINE)
+def _prefetch_share(rows, first, n, k):
+    if _is_sparse(rows):
+
+        def ask(rows, first, n, k):
+            low, high = rows.indptr[first], rows.indptr[first + n]
+            share = ((high - low) // n + np.uint64(16)) & ~np.uint64(15)
+            j = low + k * share
+            high = min(j + share, high)
+            while j < high:
+                prefetch(rows.indices, j)
+                prefetch(rows.values, j)
+                j += np.uint64(16)
+
+        return ask
+
+    def ask_dense(rows, first, n, k):
+        width = np.uint64(rows.values.shape[1])
+        _ask_range(rows, width * (first + k), width * (first + k + np.uint64(1)))
 
     return ask_dense

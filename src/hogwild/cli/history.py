@@ -1,0 +1,99 @@
+"""What happens during a fit, epoch by epoch: for the live line, the summary and the report."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from hogwild import Progress
+from hogwild.cli.scores import NAMES, score, shown
+from hogwild.estimators.progress import describe
+
+
+class Epoch(NamedTuple):
+    """One pass over the rows; seconds and rate are without the validation."""
+
+    number: int
+    loss: float
+    validation: float | None
+    seconds: float
+    rows_per_second: float
+
+
+class History:
+    """A callback of `fit` that keeps the epochs, validates after each and moves the live line.
+
+    Parameters
+    ----------
+    estimator : SGDClassifier or SGDRegressor
+        The one that is being fitted.
+    metric : str
+        Followed on the validation rows.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+    line : rich.status.Status or None
+    """
+
+    def __init__(self, estimator: Any, metric: str) -> None:
+        self.epochs: list[Epoch] = []
+        self.line: Any = None
+        self._estimator, self._metric = estimator, metric
+        self._held_out: tuple[Any, np.ndarray] | None = None
+        self._aside = 0.0  # seconds spent on validation so far
+        self._rows, self._last = 0, (0, 0.0)
+        self.seconds = 0.0
+
+    def validate_on(self, X: Any, y: np.ndarray) -> None:
+        """Follow the metric on these rows."""
+        self._held_out = X, y
+
+    @property
+    def validates(self) -> bool:
+        """Whether there are validation rows."""
+        return self._held_out is not None
+
+    @property
+    def metric_name(self) -> str:
+        """The metric as people write it."""
+        return NAMES[self._metric]
+
+    @property
+    def validation_curve(self) -> tuple[list[int], list[float]]:
+        """Epochs and the metric on the validation rows, where it is defined."""
+        points = [(epoch.number, epoch.validation) for epoch in self.epochs if epoch.validation is not None]
+        return [number for number, _ in points], [value for _, value in points]
+
+    @property
+    def rows_per_second(self) -> float:
+        """Mean throughput of the whole fit."""
+        return self._rows / max(self.seconds, 1e-9)
+
+    def __call__(self, progress: Progress) -> None:
+        """Note a slice of training."""
+        self._rows, self.seconds = progress.rows, progress.seconds - self._aside
+        if progress.epoch_ended:
+            self._end_epoch(progress)
+        if self.line is not None:
+            value = self.epochs[-1].validation if self.epochs else None
+            seen = f"  validation {self.metric_name} {shown(value)}" if value is not None else ""
+            self.line.update(describe(progress) + seen)
+
+    def _end_epoch(self, progress: Progress) -> None:
+        rows, seconds = self._last
+        rows, seconds = progress.rows - rows, self.seconds - seconds
+        self._last = progress.rows, self.seconds
+        value = self._validate()
+        self.epochs.append(Epoch(progress.epoch, progress.loss, value, seconds, rows / max(seconds, 1e-9)))
+
+    def _validate(self) -> float | None:
+        if self._held_out is None:
+            return None
+        started = time.perf_counter()
+        self._estimator._publish()  # the weights as they are now
+        value = score(self._estimator, *self._held_out, only=self._metric)[self._metric]
+        self._aside += time.perf_counter() - started
+        return value

@@ -1,0 +1,85 @@
+"""The work of `hogwild inspect`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hogwild.cli.rows import Opened, open_model
+from hogwild.cli.terminal import print_pairs, print_table
+
+_MOST_CLASSES = 20  # named in a line
+
+
+def run(path: Path, top: int) -> None:
+    """Print what the model file holds."""
+    model = open_model(path)
+    print_pairs(list(_facts(model)))
+    if top:
+        weights = _sparse_free(model)
+        print_table(["", "heaviest weights (feature:weight)"], list(_heaviest(model, weights, top)))
+
+
+def _sparse_free(model: Opened) -> np.ndarray:
+    coef = model.estimator.coef_
+    return np.atleast_2d(coef.toarray() if hasattr(coef, "toarray") else coef)
+
+
+def _facts(model: Opened) -> Iterator[tuple[str, str]]:
+    estimator, about, classes = model.estimator, model.about, model.classes
+    extra, fitted = about["extra"], about["fitted"]
+    yield "model", f"{about['class']}, format {about['format']}, written by hogwild {about['hogwild']}"
+    if classes is None:
+        yield "task", "regression"
+    else:
+        shown = " ".join(map(str, classes[:_MOST_CLASSES].tolist()))
+        yield "task", f"classification, {len(classes)} classes"
+        yield "classes", shown + (" ..." if len(classes) > _MOST_CLASSES else "")
+    yield "loss", estimator.loss
+    penalty = estimator.penalty or "none"
+    yield "penalty", penalty if penalty == "none" else f"{penalty}, alpha {estimator.alpha:g}"
+    yield "schedule", f"{estimator.learning_rate}, eta0 {fitted['eta0_']:g}"
+    if "source" in extra:
+        stopped = ", ended early by Ctrl-C" if extra.get("interrupted") else ""
+        yield "trained on", f"{extra['source']}, {extra['rows']:,} rows{stopped}"
+    losses = fitted.get("loss_curve_") or []
+    yield (
+        "training",
+        f"{fitted.get('n_iter_', 0)} epochs, {fitted['t_'] - 1:,.0f} steps, {fitted['n_threads_']} threads",
+    )
+    if losses:
+        yield "loss by epoch", " ".join(f"{loss:.5f}" for loss in losses[-10:])
+    weights = _sparse_free(model)
+    nonzero = int(np.count_nonzero(weights.any(axis=0)))
+    yield "features", f"{estimator.n_features_in_:,}, {nonzero:,} with a nonzero weight"
+    yield "intercept", " ".join(f"{value:.5g}" for value in np.atleast_1d(estimator.intercept_))
+    if about["absent"]:
+        yield "not in the file", ", ".join(about["absent"])
+
+
+def _heaviest(model: Opened, weights: np.ndarray, top: int) -> Iterator[list[str]]:
+    """Rows of the table: for each class the features that speak for it most."""
+    classes = model.classes
+    if classes is None:
+        yield ["raises", _line(model, weights[0], top)]
+        yield ["lowers", _line(model, -weights[0], top, sign=-1)]
+    elif len(classes) == 2:
+        yield [str(classes[1]), _line(model, weights[0], top)]
+        yield [str(classes[0]), _line(model, -weights[0], top, sign=-1)]
+    else:
+        for label, row in zip(classes.tolist(), weights, strict=True):
+            yield [str(label), _line(model, row, top)]
+
+
+def _line(model: Opened, row: np.ndarray, top: int, sign: int = 1) -> str:
+    top = min(top, len(row))
+    largest = np.argpartition(row, len(row) - top)[len(row) - top :]
+    largest = largest[np.argsort(-row[largest], kind="stable")]
+    first = 0 if model.zero_based is True else 1
+    names = getattr(model.estimator, "feature_names_in_", None)
+    texts = (
+        f"{names[j] if names is not None else j + first}:{sign * row[j]:.4g}" for j in largest.tolist() if row[j] > 0
+    )
+    return "  ".join(texts) or "-"

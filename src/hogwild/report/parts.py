@@ -1,0 +1,65 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+
+class Text(NamedTuple):
+    """A paragraph."""
+
+    text: str
+
+
+class Table(NamedTuple):
+    """A table; all columns but the first are numbers or short texts.
+
+    Attributes
+    ----------
+    heading : str
+    columns : sequence of str
+        Header cells; all empty for none.
+    rows : sequence of sequence of str
+    """
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class Lines(NamedTuple):
+    """A plot of lines.
+
+    Attributes
+    ----------
+    heading, x_label, y_label : str
+    lines : mapping of str to (sequence, sequence)
+        Name: x and y.
+    from_zero : bool
+        Whether the y axis starts at 0.
+    """
+
+    heading: str
+    x_label: str
+    y_label: str
+    lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
+    from_zero: bool = False
+
+
+class Bars(NamedTuple):
+    """A plot of horizontal bars.
+
+    Attributes
+    ----------
+    heading, x_label : str
+    bars : mapping of str to float
+        Name: length, from top to bottom.
+    """
+
+    heading: str
+    x_label: str
+    bars: Mapping[str, float]
+
+
+Part = Text | Table | Lines | Bars

@@ -1,0 +1,33 @@
+"""The command line starts at once: nothing slow is imported for help."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+SLOW = ("numba", "numpy", "scipy", "sklearn", "matplotlib", "safetensors", "pandas")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], *([name, "--help"] for name in ("train", "predict", "evaluate", "inspect", "demo"))],
+)
+def test_help_imports_nothing_slow(words):
+    script = (
+        "import sys\nfrom hogwild.cli.main import app\n"
+        f"try: app({words!r})\nexcept SystemExit as end: assert not end.code\n"
+        f"print([name for name in {SLOW} if name in sys.modules])"
+    )
+    output = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output.splitlines()[-1] == "[]"
+
+
+@pytest.mark.slow
+def test_help_is_quick():
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "hogwild.cli.main", "--help"], capture_output=True, check=True)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.3
