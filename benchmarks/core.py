@@ -67,9 +67,9 @@ def against_sklearn(name: str, X, y: np.ndarray, epochs: int, repeat: int) -> li
         "scikit-learn": lambda: Peer(**common).fit(X, y),
         "hogwild, 1 thread": lambda: SGDClassifier(**ours).fit(X, y),
         "hogwild, 2 threads": lambda: SGDClassifier(n_jobs=2, **ours).fit(X, y),
-        "2 threads, deterministic": lambda: SGDClassifier(
-            n_jobs=2, engine=Replicas(deterministic=True), **ours
-        ).fit(X, y),
+        "2 threads, deterministic": lambda: SGDClassifier(n_jobs=2, engine=Replicas(deterministic=True), **ours).fit(
+            X, y
+        ),
         "2 threads, shared": lambda: SGDClassifier(n_jobs=2, engine=Shared(), **ours).fit(X, y),
     }
     results = timed(fits, repeat)
@@ -114,7 +114,14 @@ def simulated(sets: dict[str, tuple], seeds: int) -> list[dict]:
     rows = []
     for name, (X, y) in sets.items():
         for rate in ("constant", "invscaling"):
-            common = {"loss": "log_loss", "alpha": 1e-5, "max_iter": 3, "tol": None, "learning_rate": rate, "power_t": 0.25}
+            common = {
+                "loss": "log_loss",
+                "alpha": 1e-5,
+                "max_iter": 3,
+                "tol": None,
+                "learning_rate": rate,
+                "power_t": 0.25,
+            }
 
             def mean(eta0: float, engine, common=common, X=X, y=y) -> float:
                 values = []

@@ -156,7 +156,7 @@ def elastic_net_step(weight: float, strength: float, l1_share: float) -> float:
     return soft_threshold(weight, strength * l1_share) / (1.0 + strength * (1.0 - l1_share))
 
 
-# ---------------------------------------------------------------------------------------------- update rules, one column
+# ---------------------------------------------------------------------------------------------- update rules
 
 
 class PlainSgd:
@@ -316,7 +316,7 @@ def fit(
     orders: list[np.ndarray] | None = None,
     settle_after: tuple[int, ...] = (),
 ) -> Fitted:
-    """One column: SGD over the rows of nonzero weight, in file order or in `orders`; `class_weights` are (y <= 0, y > 0).
+    """One column: the rows of nonzero weight in file order or in `orders`; `class_weights` are (y <= 0, y > 0).
 
     At the end all features receive the penalty that they have not had yet; and, where `settle_after` names epochs (from
     0), at the end of these too.
@@ -364,7 +364,9 @@ def fit_classes(
         both = (weight[classes[0]], weight[classes[1]])
         fitted = fit(X, np.where(y == classes[1], 1.0, -1.0), settings, class_weights=both, **options)
         return Fitted(fitted.coef[None, :], fitted.intercept, fitted.loss_curve, fitted.t, fitted.objectives)
-    columns = [fit(X, np.where(y == c, 1.0, -1.0), settings, class_weights=(1.0, weight[c]), **options) for c in classes]
+    columns = [
+        fit(X, np.where(y == c, 1.0, -1.0), settings, class_weights=(1.0, weight[c]), **options) for c in classes
+    ]
     return Fitted(
         np.array([column.coef for column in columns]),
         np.concatenate([column.intercept for column in columns]),

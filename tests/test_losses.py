@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import naive
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import naive
 from hogwild.losses import LOSSES, PIECEWISE_LINEAR, loss_derivative, loss_id, loss_value
 
 SCORES = st.floats(-20, 20)
@@ -91,9 +91,7 @@ def test_curvature_bounds_the_second_derivative_of_smooth_losses(point):
 def test_curvature_is_reached_somewhere(name):
     y, h = 1.0, 1e-4
     a = parameter_of(name, 0.5)
-    bends = [
-        (derivative(name, y, p + h, a) - derivative(name, y, p - h, a)) / (2 * h) for p in np.linspace(-3, 3, 601)
-    ]
+    bends = [(derivative(name, y, p + h, a) - derivative(name, y, p - h, a)) / (2 * h) for p in np.linspace(-3, 3, 601)]
     assert max(bends) == pytest.approx(LOSSES[name].curvature, rel=1e-3)
 
 

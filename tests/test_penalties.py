@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 
+import naive
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 
-import naive
 from hogwild.penalties import ftrl_weight, proximal, truncate
 
 WEIGHTS = st.floats(-10, 10)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
+import naive
 import numpy as np
 import pytest
 
-import naive
 from hogwild.compiled import kernel
 from hogwild.estimators.linear_task import LinearOptions, make_schedule
 from hogwild.schedules import CHUNK, SCHEDULES, SMALLEST_SCALE, chunk_starts, fill_clock, schedule_id, step_size

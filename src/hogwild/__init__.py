@@ -19,9 +19,12 @@ _PLACES = {
 __all__ = ["__version__", *sorted(_PLACES)]
 
 if TYPE_CHECKING:
-    from hogwild.engine.training import DivergedError, Progress
-    from hogwild.estimators.sgd import SGDClassifier, SGDRegressor
-    from hogwild.models import load, save
+    from hogwild.engine.training import DivergedError as DivergedError
+    from hogwild.engine.training import Progress as Progress
+    from hogwild.estimators.sgd import SGDClassifier as SGDClassifier
+    from hogwild.estimators.sgd import SGDRegressor as SGDRegressor
+    from hogwild.models import load as load
+    from hogwild.models import save as save
 
 
 def __getattr__(name: str) -> Any:

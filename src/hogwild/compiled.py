@@ -56,7 +56,7 @@ def sources_digest() -> str:
 
 @functools.cache
 def kernel_cache() -> Path:
-    """Folder of the compiled kernels: in the user's cache folder, or a private temporary one where that is read-only."""
+    """Folder of the compiled kernels: in the user's cache folder, or a private temporary one if that is read-only."""
     kernels = cache_folder() / "kernels"
     folder = kernels / sources_digest()
     if writable(folder):
@@ -155,7 +155,7 @@ def multiply_add(a, b, c):
 
 
 def select(functions: list[Callable]) -> Callable:
-    """Return ``f(kind, *arguments)`` that calls ``functions[kind]``: a chain of branches, so that kernels stay cacheable.
+    """Return ``f(kind, *arguments)`` that calls ``functions[kind]``: a chain of branches keeps kernels cacheable.
 
     A branch a row costs nothing beside the row; a compiled function passed as an argument would miss the cache.
     """
@@ -295,6 +295,58 @@ def yield_to_system(typing_context):
         return context.get_dummy_value()
 
     return types.void(), codegen
+
+
+@intrinsic
+def add_scaled(typing_context, target, at, source, start, n, factor):
+    """``target.ravel()[at : at + n] += factor * source.ravel()[start : start + n]``, the two known not to overlap.
+
+    Explicit vectors of 64, 32 and 16 bytes: the compiler's own loop checks for overlap at every call, which costs more
+    than twenty columns do.
+    """
+    dtype = target.dtype
+
+    def codegen(context, builder, signature, args):
+        target_type, _, source_type, *_ = signature.args
+        at, start, n, factor = args[1], args[3], args[4], args[5]
+        to = _address(context, builder, target_type, args[0], at)
+        by = _address(context, builder, source_type, args[2], start)
+        i64, element = ir.IntType(64), context.get_data_type(dtype)
+        lanes = 512 // dtype.bitwidth
+
+        def add(offset, width):
+            if width == 1:
+                scale, pointer = factor, lambda base: builder.gep(base, [offset])
+            else:
+                vector = ir.VectorType(element, width)
+                scale = ir.Constant(vector, ir.Undefined)
+                for lane in range(width):
+                    scale = builder.insert_element(scale, factor, ir.IntType(32)(lane))
+
+                def pointer(base):
+                    return builder.bitcast(builder.gep(base, [offset]), vector.as_pointer())
+
+            there, here = pointer(to), pointer(by)
+            align = dtype.bitwidth // 8
+            product = builder.fmul(builder.load(here, align=align), scale, flags=("contract",))
+            builder.store(
+                builder.fadd(builder.load(there, align=align), product, flags=("contract",)), there, align=align
+            )
+
+        whole = builder.and_(n, i64(-lanes))
+        with cgutils.for_range_slice(builder, i64(0), whole, i64(lanes), intp=i64) as (offset, _):
+            add(offset, lanes)
+        done, width = whole, lanes // 2
+        while width > 1:
+            with builder.if_then(cgutils.is_not_null(builder, builder.and_(n, i64(width)))):
+                add(done, width)
+            done = builder.add(done, builder.and_(n, i64(width)))
+            width //= 2
+        with builder.if_then(cgutils.is_not_null(builder, builder.and_(n, i64(1)))):
+            add(done, 1)
+        return context.get_dummy_value()
+
+    return types.void(target, types.uint64, source, types.uint64, types.uint64, dtype), codegen
 
 
 # ------------------------------------------------------------------------------------------------ slots boxed in NaNs

@@ -28,7 +28,10 @@ def truncate(weight, received, penalty):
 
 @inlined
 def proximal(weight, strength, l1_ratio):
-    """Elastic net as one implicit step: ``argmin_v (v - weight)^2 / 2 + strength * (l1_ratio |v| + (1 - l1_ratio) v^2 / 2)``."""
+    """Elastic net as one implicit step, s = strength, r = l1_ratio.
+
+    ``argmin_v (v - weight)^2 / 2 + s (r |v| + (1 - r) v^2 / 2)``
+    """
     shrunk = max(abs(weight) - strength * l1_ratio, 0.0) / (1.0 + strength * (1.0 - l1_ratio))
     return shrunk if weight > 0.0 else -shrunk
 

@@ -12,7 +12,6 @@ import numpy as np
 
 from hogwild.compiled import inlined, kernel, select
 
-
 CHUNK = 256  # rows that a thread takes at a time
 SMALLEST_FACTOR = 1e-6  # of one row: a step that would turn the weights over leaves a millionth of them
 SMALLEST_SCALE = 1e-9  # below it the scale is folded into the weights
@@ -146,7 +145,7 @@ _EXACT = 32_768.0  # before this clock every row is summed; later Simpson's rule
 
 @kernel
 def chunk_starts(schedule, t, scale, penalty, area, count, n_rows, starts):
-    """Clock at the start of every chunk of a slice: ``starts[c] = (t, scale, penalty, area, count)``; one row more ends it.
+    """Clock at the start of each chunk: ``starts[c] = (t, scale, penalty, area, count)``, and at the end.
 
     Returns the number of rows (whole chunks, at most `n_rows`) before the scale falls below `SMALLEST_SCALE`.
     """

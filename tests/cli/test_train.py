@@ -1,6 +1,5 @@
 """`hogwild train`: what it says, chooses, refuses and writes."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -54,7 +53,9 @@ def test_golden(files, tmp_path, monkeypatch):
     again = hogwild.SGDClassifier(
         "log_loss", alpha=1e-6, learning_rate="adagrad", eta0=0.3, max_iter=3, tol=None, random_state=0
     ).fit(X, y)
-    np.testing.assert_array_equal(clf.coef_, again.coef_)  # -j 1 is exact
+    np.testing.assert_allclose(clf.coef_, again.coef_, rtol=1e-5)  # validation brings the weights up to date in between
+    run(*words[:-2], "--quiet")
+    np.testing.assert_array_equal(hogwild.load("m").coef_, again.coef_)  # -j 1 is exact
 
 
 @pytest.mark.parametrize(
@@ -156,10 +157,8 @@ def test_bad_files(files, tmp_path):
     assert "no folder" in error("train", two, "-m", tmp_path / "no" / "m")
     assert "found a folder" in error("train", two, "-m", tmp_path)
     assert "not compressed" in error("train", two, "-m", tmp_path / "m.xz")
-    assert (
-        "line 1, column 1: found 'eggs"
-        in error("train", files / "words.svm.gz", "-m", tmp_path / "m", "--task", "regression")
-        or True
+    assert "words.svm.gz, line 1, column 1: found '" in error(
+        "train", files / "words.svm.gz", "-m", tmp_path / "m", "--task", "regression"
     )
     assert "with fractions" in error(
         "train", files / "numbers.svm.gz", "-m", tmp_path / "m", "--task", "classification"
@@ -200,29 +199,33 @@ def test_wrong_usage(words, message):
 def test_divergence_says_what_to_do(tmp_path):
     X, y = make_rcv1_like(1000, 50)
     dump_svmlight(X * np.float32(1e6), y, tmp_path / "rows.svm")
-    words = ("train", tmp_path / "rows.svm", "-m", tmp_path / "m", "--loss", "squared_error")
-    message = error(*words, "--task", "regression", "--schedule", "constant", "--eta0", 10, "-j", 1, "--quiet")
-    assert "training diverged, no model was written: try --eta0 1 or --schedule search; values reach" in message
+    words = ("train", tmp_path / "rows.svm", "-m", tmp_path / "m", "-j", 1, "--task", "regression", "--eta0")
+    message = error(*words, 1e25, "--schedule", "constant", "--quiet")
+    assert "training diverged, no model was written: try --eta0 1e+24 or --schedule search; values reach" in message
     assert not (tmp_path / "m").exists()
+    result = run(*words, 10, "--schedule", "constant")  # scikit-learn's bound on slopes keeps this finite
+    assert "warning: the model does worse on its own training rows than a constant" in result.stderr
 
 
 # ------------------------------------------------------------------------------------------------ Ctrl-C
 
 
-def test_ctrl_c_keeps_the_model(files, tmp_path):
+def test_ctrl_c_keeps_the_model(models, tmp_path):
     model = tmp_path / "m"
-    words = [sys.executable, "-m", "hogwild.cli.main", "train", files / "two.svm.gz", "-m", model, "-j", "1"]
-    with subprocess.Popen(
-        [*map(str, words), "--epochs", "10000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
-        assert child.stdout.readline().startswith(b"data")
-        os.set_blocking(child.stdout.fileno(), False)
-        time.sleep(4)
-        child.send_signal(signal.SIGINT)
-        output, errors = child.communicate(timeout=30)
-    assert child.returncode == 130, errors
+    words = [sys.executable, "-m", "hogwild.cli.main", "train", models / "two.svm.gz", "-m", model, "-j", "1"]
+    for wait in (3, 10, 30):  # until it is past compiling
+        with subprocess.Popen(
+            [*map(str, words), "--epochs", "10000000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as child:
+            time.sleep(wait)
+            child.send_signal(signal.SIGINT)
+            _, errors = child.communicate(timeout=30)
+        assert child.returncode == 130, errors
+        assert b"error: interrupted" in errors
+        if model.exists():
+            break
     assert errors.startswith(b"error: interrupted in epoch ")
-    assert b"Traceback" not in errors
+    assert errors.endswith(b": the model so far is in %s\n" % bytes(model))
     assert hogwild.load(model).n_features_in_ == 60
     assert describe(model)["extra"]["interrupted"] is True
     assert "ended early by Ctrl-C" in run("inspect", model).stdout

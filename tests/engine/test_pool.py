@@ -92,8 +92,8 @@ def test_errors_are_raised_when_all_calls_have_ended(failing):
 
 def test_workers_are_kept_and_shared_by_nobody():
     threads = ThreadPool()
-    first = {ident for ident in threads.run(lambda k: threading.get_ident(), [(k,) for k in range(3)])}
-    assert {ident for ident in threads.run(lambda k: threading.get_ident(), [(k,) for k in range(3)])} == first
+    first = set(threads.run(lambda k: threading.get_ident(), [(k,) for k in range(3)]))
+    assert set(threads.run(lambda k: threading.get_ident(), [(k,) for k in range(3)])) == first
 
     def outer(k):
         return threads.run(lambda j: (j, threading.get_ident()), [(0,), (1,)])

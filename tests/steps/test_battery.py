@@ -11,11 +11,11 @@ import itertools
 import pickle
 from dataclasses import dataclass, fields
 
+import naive
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-import naive
 from hogwild import SGDClassifier, SGDRegressor
 from hogwild.engine.order import draw_order, epoch_rows
 
@@ -89,7 +89,9 @@ def problem(target: str) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray]:
     X = sp.csr_matrix(X.multiply(0.7 / norms)).astype(np.float32).astype(np.float64)
     X.sort_indices()
     score = X @ rng.normal(size=(N_FEATURES, 3)) + 0.2 * rng.normal(size=(N_ROWS, 3)) + [0.3, 0.0, -0.2]
-    y = {"two": (score[:, 0] > 0).astype(int), "three": score.argmax(axis=1), "numbers": np.float32(score[:, 0])}[target]
+    y = {"two": (score[:, 0] > 0).astype(int), "three": score.argmax(axis=1), "numbers": np.float32(score[:, 0])}[
+        target
+    ]
     weights = rng.choice([0.0, 0.5, 1.0, 1.5], size=N_ROWS)
     return X, y.astype(np.float64) if target == "numbers" else y, weights
 

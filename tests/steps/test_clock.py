@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import naive
 import numpy as np
 import pytest
 
-import naive
 from hogwild.compiled import kernel
 from hogwild.estimators.linear_task import LinearOptions, make_task, new_state
 from hogwild.steps.base import make_work, step

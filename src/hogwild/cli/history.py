@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,6 +60,12 @@ class History:
         return self._held_out is not None
 
     @property
+    def follows_loss(self) -> bool:
+        """Whether the metric is the loss that training lowers; with several classes that is another, one-vs-rest."""
+        estimator = self._estimator
+        return self._metric == estimator.loss == "log_loss" and len(estimator.classes_) == 2
+
+    @property
     def metric_name(self) -> str:
         """The metric as people write it."""
         return NAMES[self._metric]
@@ -76,24 +85,37 @@ class History:
         """Note a slice of training."""
         self._rows, self.seconds = progress.rows, progress.seconds - self._aside
         if progress.epoch_ended:
-            self._end_epoch(progress)
+            rows, seconds = self._last
+            rows, seconds = progress.rows - rows, self.seconds - seconds
+            self._last = progress.rows, self.seconds
+            self.epochs.append(Epoch(progress.epoch, progress.loss, None, seconds, rows / max(seconds, 1e-9)))
         if self.line is not None:
-            value = self.epochs[-1].validation if self.epochs else None
-            seen = f"  validation {self.metric_name} {shown(value)}" if value is not None else ""
+            _, values = self.validation_curve
+            seen = f"  validation {self.metric_name} {shown(values[-1])}" if values else ""
             self.line.update(describe(progress) + seen)
 
-    def _end_epoch(self, progress: Progress) -> None:
-        rows, seconds = self._last
-        rows, seconds = progress.rows - rows, self.seconds - seconds
-        self._last = progress.rows, self.seconds
-        value = self._validate()
-        self.epochs.append(Epoch(progress.epoch, progress.loss, value, seconds, rows / max(seconds, 1e-9)))
+    @contextlib.contextmanager
+    def following(self) -> Iterator[None]:
+        """Watch the fit that runs inside this context.
 
-    def _validate(self) -> float | None:
-        if self._held_out is None:
-            return None
+        The engine settles the weights after an epoch only if there is a score to compute: the validation takes the
+        place of the one that early stopping would ask for. With ``tol=None`` it never stops a fit.
+        """
+        estimator = self._estimator
+        estimator.set_params(callback=self)
+        if self._held_out is not None:
+            estimator._make_score = lambda _, task: partial(self._validate, task)
+        try:
+            yield
+        finally:
+            estimator.set_params(callback=None)
+            vars(estimator).pop("_make_score", None)
+            vars(estimator).pop("validation_scores_", None)  # not the score of the estimator's own `score`
+
+    def _validate(self, task: Any) -> float:
         started = time.perf_counter()
-        self._estimator._publish()  # the weights as they are now
+        self._estimator._publish(task)
         value = score(self._estimator, *self._held_out, only=self._metric)[self._metric]
+        self.epochs[-1] = self.epochs[-1]._replace(validation=value)
         self._aside += time.perf_counter() - started
-        return value
+        return 0.0

@@ -62,12 +62,8 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: st
 
 def print_pairs(pairs: Sequence[tuple[str, str]]) -> None:
     """Print names and values under each other."""
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    out, width = console(), max(len(name) for name, _ in pairs)
     for name, value in pairs:
-        table.add_row(escape(name), escape(value))
-    console().print(table)
+        out.print(Text.assemble((f"{name:<{width}}", "bold"), f"  {value}"), soft_wrap=True)

@@ -88,6 +88,11 @@ def run(wishes: Wishes) -> None:
     columns = {"training": score(estimator, X, y, wishes.data)}
     if held_out is not None:
         columns["validation"] = score(estimator, *held_out, wishes.valid)
+    if _worse_than_a_constant(columns["training"]):
+        say_warning(
+            "the model does worse on its own training rows than a constant: a smaller --eta0, a smaller --alpha or "
+            "another --schedule may mend it"
+        )
     trained = _outcome(estimator, history, wishes.model)
     if not wishes.quiet:
         print_table(*summary(columns))
@@ -122,7 +127,8 @@ def _fit(estimator: Any, history: History, X: Any, y: np.ndarray, quiet: bool) -
     try:
         with live_line("preparing (the first run compiles)", quiet) as history.line:
             _warm_up(estimator, X, y)
-            estimator.set_params(callback=history).fit(X, y)
+            with history.following():
+                estimator.fit(X, y)
     except KeyboardInterrupt:
         if not getattr(estimator, "loss_curve_", None):
             raise KeyboardInterrupt("interrupted before the first step: no model was written") from None
@@ -136,7 +142,6 @@ def _fit(estimator: Any, history: History, X: Any, y: np.ndarray, quiet: bool) -
         raise CommandError(f"training diverged, no model was written: try {smaller}{scale} ({error})") from None
     finally:
         history.line = None
-        estimator.set_params(callback=None)
     return False
 
 
@@ -166,6 +171,12 @@ def _settings(wishes: Wishes, estimator: Any, X: Any, classes: np.ndarray | None
     ]
 
 
+def _worse_than_a_constant(scores: Scores) -> bool:
+    if "r2" in scores:
+        return scores["r2"] is None or scores["r2"] < 0
+    return scores["accuracy"] < scores["base_rate"] - 0.01
+
+
 def _outcome(estimator: Any, history: History, model: Path) -> list[tuple[str, str]]:
     threads = f"{estimator.n_threads_} thread" + ("s" if estimator.n_threads_ > 1 else "")
     found = [("step size", f"eta0 {estimator.eta0_:g}")] if estimator.learning_rate == "search" else []
@@ -183,12 +194,11 @@ def _write_report(
     from hogwild.report import Lines, Table, write_report
 
     epochs = [epoch.number for epoch in history.epochs]
-    curves = {"training (each row before its own step)": (epochs, [epoch.loss for epoch in history.epochs])}
-    parts = [
-        Table("Result", *summary(columns)),
-        Lines("Loss by epoch", "epoch", "mean loss", curves),
-    ]
-    if history.validates:
+    curves = {"training, each row before its own step": (epochs, [epoch.loss for epoch in history.epochs])}
+    parts = [Table("Result", *summary(columns)), Lines("Loss by epoch", "epoch", "mean loss", curves)]
+    if history.validates and history.follows_loss:
+        curves["validation"] = history.validation_curve
+    elif history.validates:
         name = history.metric_name
         parts.append(Lines(f"Validation: {name} by epoch", "epoch", name, {"validation": history.validation_curve}))
     rates = (epochs, [epoch.rows_per_second for epoch in history.epochs])

@@ -40,9 +40,8 @@ def _run_rows(rows, order, model, work, first, n, position, cold):
             if following < np.uint64(order.blocks.size):
                 start = np.uint64(order.blocks[following]) * order.block
                 prefetch_share(rows, start, order.block, place % order.block)
-        if (cold and k < order.block) or not blocks:
-            if first + k + AHEAD < last:
-                prefetch_row(rows, work.order[first + k + AHEAD])
+        if ((cold and k < order.block) or not blocks) and first + k + AHEAD < last:
+            prefetch_row(rows, work.order[first + k + AHEAD])
         if large and first + k + SOON < last:
             prefetch_weights(rows, work.order[first + k + SOON], model)
         total += step(rows, work.order[first + k], model, work, k)

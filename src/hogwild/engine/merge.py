@@ -2,8 +2,8 @@
 
 Adding the deltas of T replicas is right for a feature that each rarely touches; where all of them walk most of the way,
 the sum overshoots T times. The damped factor goes from 1 (sum) to 1/T (mean) as ``a = eta * rows * curvature`` grows:
-``s = (1 - exp(-T a)) / (T (1 - exp(-a)))``, from comparing T times m sequential steps with T parallel runs of m steps on
-a quadratic.
+``s = (1 - exp(-T a)) / (T (1 - exp(-a)))``, from comparing T times m sequential steps with T parallel runs of m steps
+on a quadratic.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _fill_factors(merging, factors, eta, low, high):
 
 @inlined
 def refresh_factors(merging, factors, state, eta, low, high):
-    """Compute the factors again once the step size has moved by a fifth (or, under AdaGrad, after 1, 2, 4, ... merges)."""
+    """Compute the factors again once eta has moved by a fifth (or, under AdaGrad, after 1, 2, 4, ... merges)."""
     state[1] += 1.0
     due = merging.squares_at > 0 and state[1] >= state[2]
     if abs(eta - state[0]) > 0.2 * state[0] or due:

@@ -65,7 +65,7 @@ class _Worker:
 
 
 class ThreadPool:
-    """Idle workers of this process; `run` lends as many as it needs, so that fits in several threads never share one."""
+    """Idle workers of this process; `run` lends as many as it needs: fits in several threads never share one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

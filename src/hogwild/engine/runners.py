@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from hogwild.steps.weights import Atomic as AtomicWeights
 
 MEMORY_LIMIT = 1 << 30  # bytes that replicas may take together
 _NEVER = np.uint64(2**62)
+CACHE, BEYOND_CACHE = 1 << 19, 6.0  # bytes of parameters beyond which five copies leave the cache, and what that costs
 ROWS_A_PARAMETER = 2.7  # rows of one nonzero between merges, for each parameter that is merged
 
 
@@ -83,6 +85,8 @@ def default_plan(task: Task, n_threads: int, interval: int | None, head: int | N
     least = max(16, 512 // n_threads)
     most = 4096 // n_threads if n_threads <= 4 else max(16, 1024 // n_threads)
     affordable = ROWS_A_PARAMETER / (task.row_length * task.n_columns)
+    if task.n_features * task.n_columns * task.rows.values.itemsize > CACHE and head is None:
+        affordable *= BEYOND_CACHE
     if interval is None:
         wanted = affordable * min(task.n_features if head is None else head, task.n_features) * task.n_columns
         interval = int(np.clip(1 << int(np.ceil(np.log2(max(wanted, 1.0)))), least, most))
@@ -231,7 +235,9 @@ class ReplicasRunner:
             if first:
                 self._fill_curvature({}, SUM if self._merge == "sum" else MEAN)
             return
-        estimated = self.task.curvature(draw_sample(self.task, self._rng, SAMPLE_ROWS), self._hot is None or len(self._hot) > 0)
+        estimated = self.task.curvature(
+            draw_sample(self.task, self._rng, SAMPLE_ROWS), self._hot is None or len(self._hot) > 0
+        )
         bound = min(1.0, self.task.step_bound / self.task.schedule.eta0)  # where steps divide the step size themselves
         shrink = bound if self._merge == "self-tuned" else SHRINK * bound
         self._fill_curvature({name: shrink * array for name, array in estimated.items()}, 0.0)
@@ -383,7 +389,7 @@ class ReplicasRunner:
     def weights_of(self, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """View (or, with a head, copy) weights and intercept with `target` in the place of the shared buffer."""
         views, model = self._views(target), self.task.model
-        coef = views["coef"] if "coef" in views else model.coef
+        coef = views.get("coef", model.coef)
         if self._hot is not None:
             coef = model.coef.copy()
             coef[self._hot] = views["coef"]
@@ -424,7 +430,7 @@ class ReplicasRunner:
             bounds = [k * n // self.n_replicas for k in range(self.n_replicas + 1)]
         else:
             bounds = [*range(0, self.target.size, STRIPE), self.target.size]
-        for k, (low, high) in enumerate(zip(bounds, bounds[1:], strict=False)):
+        for k, (low, high) in enumerate(pairwise(bounds)):
             done_area, done_count = self.merging.areas[k]
             stop = min(high, flat.size)
             if low < stop:
@@ -436,7 +442,7 @@ class ReplicasRunner:
                 model.summed_intercept[part] += (count - done_count) * model.intercept[part]
 
     def _finish_split_average(self, area: float, count: float) -> None:
-        """The tail's sums lack ``area`` times the weights (steps subtracted what was not there yet); the head's, a rest."""
+        """Add ``area`` times the tail's weights (steps subtracted what was not there yet), and the head's rest."""
         model = self.task.model
         hot = self._hot
         tail = np.ones(self.task.n_features, bool)

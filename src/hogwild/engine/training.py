@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hogwild.engine.order import draw_order
 from hogwild.engine.choose import Runner
+from hogwild.engine.order import draw_order
 from hogwild.engine.task import Task
 from hogwild.schedules import CHUNK
 
@@ -235,9 +235,9 @@ def _check_finite(task: Task, epoch: int) -> None:
 
 def _diverged(task: Task, epoch: int) -> DivergedError:
     return DivergedError(
-        f"Floating-point under-/overflow occurred at epoch #{epoch}: the step size (eta0={task.schedule.eta0:g}) is too "
-        "large for these data. Scaling input data with StandardScaler or MinMaxScaler might help, or a smaller eta0 or "
-        'learning_rate="search".'
+        f"Floating-point under-/overflow occurred at epoch #{epoch}: the step size (eta0={task.schedule.eta0:g}) is "
+        "too large for these data. Scaling input data with StandardScaler or MinMaxScaler might help, or a smaller "
+        'eta0 or learning_rate="search".'
     )
 
 

@@ -20,8 +20,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from hogwild.engine.engines import ENGINES, Engine, resolve_engine
 from hogwild.engine.choose import make_runner
+from hogwild.engine.engines import ENGINES, Engine, resolve_engine
 from hogwild.engine.task import Task
 from hogwild.engine.training import DivergedError, Outcome, Progress, Stopping, train
 from hogwild.estimators.linear_task import (
@@ -89,7 +89,8 @@ class _SGD(SparseCoefMixin, BaseEstimator):
             raise ValueError("early_stopping should be False with partial_fit")
         if self.learning_rate == "optimal" and self.alpha == 0:
             raise ValueError(
-                "alpha must be > 0 since learning_rate is 'optimal'. alpha is used to compute the optimal learning rate."
+                "alpha must be > 0 since learning_rate is 'optimal'. "
+                "alpha is used to compute the optimal learning rate."
             )
         passive_loss = "hinge" if self._classifies else "epsilon_insensitive"
         if self.learning_rate in ("pa1", "pa2") and self.loss != passive_loss:
@@ -292,8 +293,8 @@ class _SGD(SparseCoefMixin, BaseEstimator):
         if len(training) == 0 or len(held_out) == 0:
             raise ValueError(
                 f"Splitting {len(y)} samples into a train set and a validation set with validation_fraction="
-                f"{self.validation_fraction!r} led to an empty set ({len(training)} and {len(held_out)} samples). Please "
-                "either change validation_fraction, increase number of samples, or disable early_stopping."
+                f"{self.validation_fraction!r} led to an empty set ({len(training)} and {len(held_out)} samples). "
+                "Please either change validation_fraction, increase number of samples, or disable early_stopping."
             )
         return np.sort(training).astype(np.uint32), held_out
 
@@ -317,7 +318,8 @@ class _SGD(SparseCoefMixin, BaseEstimator):
     def _warn_unconverged(self) -> None:
         if self.tol is not None and self.tol > -math.inf and self.n_iter_ == self.max_iter:
             warnings.warn(
-                "Maximum number of iteration reached before convergence. Consider increasing max_iter to improve the fit.",
+                "Maximum number of iteration reached before convergence. "
+                "Consider increasing max_iter to improve the fit.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -375,7 +377,8 @@ def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             present = np.flatnonzero(codes)
             number = np.cumsum(codes) - 1
             return (present + low).astype(y.dtype), number[whole - low]
-    check_classification_targets(y)
+    if y.dtype.kind not in "US":  # text is always a class
+        check_classification_targets(y)
     return np.unique(y, return_inverse=True)
 
 
@@ -648,7 +651,7 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
         unknown = np.flatnonzero(self.classes_[np.minimum(codes, len(self.classes_) - 1)] != y)
         if len(unknown):
             raise ValueError(
-                f"y[{unknown[0]}] is {y[unknown[0]]!r}, which is not one of the classes of the first call to partial_fit"
+                f"y[{unknown[0]}] is {y[unknown[0]]!s}, which is not one of the classes of the first partial_fit"
             )
         self._fit_classes(X, y, codes, sample_weight, n_epochs=1, n_threads=n_threads)
         return self
@@ -675,7 +678,7 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
 
     @available_if(_check_proba)
     def predict_proba(self, X):
-        """Probability estimates: the logistic function for ``"log_loss"``, Zadrozny and Elkan's for ``"modified_huber"``.
+        """Estimate probabilities: logistic for ``"log_loss"``, Zadrozny and Elkan's for ``"modified_huber"``.
 
         Several classes: one-vs-rest, normalised to sum 1.
 

@@ -66,7 +66,7 @@ def _lines(axes: Axes, part: Lines) -> None:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     if part.from_zero:
         axes.set_ylim(0, largest * 1.1 or 1)
-    if len(part.lines) > 1:
+    if any(name not in (part.y_label, part.heading) for name in part.lines):
         axes.legend(frameon=False, fontsize=10)
 
 

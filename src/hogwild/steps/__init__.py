@@ -1,0 +1,1 @@
+"""One compiled step for each model: what one row does to the parameters."""

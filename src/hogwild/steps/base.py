@@ -29,7 +29,7 @@ from numba.extending import overload
 from hogwild.compiled import OPTIONS, aligned_zeros
 from hogwild.schedules import CHUNK
 
-DAMPED, ADD, NONE = "damped", "add", "none"  # how the replicas of a parameter array merge
+DAMPED, ADD = "damped", "add"  # how the replicas of a parameter array merge
 
 
 class Work(NamedTuple):

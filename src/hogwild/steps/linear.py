@@ -1,7 +1,7 @@
 """Linear models of one column or of many (one-vs-rest): plain SGD, AdaGrad and FTRL, each with its own update rule.
 
-Weights are feature-major, ``(n_features,)`` or ``(n_features, n_columns)``, so that one gather serves all classes. A row
-with loss ``l(y, p)``, score ``p = w.x + b`` and weight ``s`` has the gradient ``g_j = s l'(y, p) x_j``.
+Weights are feature-major, ``(n_features,)`` or ``(n_features, n_columns)``, so that one gather serves all classes. A
+row with loss ``l(y, p)``, score ``p = w.x + b`` and weight ``s`` has the gradient ``g_j = s l'(y, p) x_j``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numba.extending import overload
 from hogwild.compiled import OPTIONS, inlined, multiply_add
 from hogwild.losses import loss_derivative, loss_value
 from hogwild.penalties import ftrl_weight, proximal, truncate
-from hogwild.steps.base import ADD, DAMPED, NONE, register
+from hogwild.steps.base import ADD, DAMPED, register
 from hogwild.steps.rows import feature, span, value
 from hogwild.steps.weights import accumulate, add, add_at, add_row, is_lazy, load, load_at, prefetch_weight
 
@@ -151,7 +151,7 @@ def _squared_norm(rows, i):
 
 @inlined
 def _add_row(rows, i, weights, factor):
-    """weights += factor * row."""
+    """Add `factor` times the row to the weights."""
     start, stop = span(rows, i)
     g = rows.values.dtype.type(factor)
     for j in range(start, stop):

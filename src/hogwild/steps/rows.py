@@ -22,7 +22,7 @@ class SparseRows(NamedTuple):
     ----------
     indptr : ndarray of uint64, shape (n_rows + 1,)
     indices : ndarray of uint32, shape (n_nonzeros,)
-        Sorted and unique within a row.
+        Unique within a row.
     values : ndarray of float32 or float64, shape (n_nonzeros,)
     targets : ndarray, shape (n_rows,)
         -1 / +1, the class number, or the number to predict.
@@ -49,7 +49,7 @@ Rows = SparseRows | DenseRows
 
 
 def as_rows(X: np.ndarray | sp.csr_matrix, targets: np.ndarray, weights: np.ndarray | None = None) -> Rows:
-    """View a canonical CSR matrix or a C-ordered array as rows: values and 32-bit indices are not copied."""
+    """View a CSR matrix of unique indices or a C-ordered array as rows: values and 32-bit indices are not copied."""
     dtype = X.dtype
     targets = np.ascontiguousarray(targets, dtype)
     weights = np.empty(0, dtype) if weights is None else np.ascontiguousarray(weights, dtype)
