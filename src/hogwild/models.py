@@ -183,24 +183,12 @@ def _arrays(estimator: BaseEstimator) -> dict[str, np.ndarray]:
     state = estimator._state
     arrays = {"coef": state.coef, "intercept": state.intercept}
     arrays |= {f"state.{name}": array for name, array in state.arrays.items()}
-    for name, ours in zip(_SHOWN, _shown(estimator), strict=True):
+    for name, ours in zip(_SHOWN, estimator._weights(), strict=True):
         shown = getattr(estimator, name)
         shown = np.asarray(shown.toarray() if hasattr(shown, "toarray") else shown)
         if not np.array_equal(shown, ours):
             arrays[name] = shown.T  # feature-major
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-
-
-def _shown(estimator: BaseEstimator) -> tuple[np.ndarray, np.ndarray]:
-    """`coef_` and `intercept_` as they follow from the training state."""
-    state = estimator._state
-    coef, intercept = state.coef, state.intercept
-    if state.averaged_rows:
-        coef = (state.arrays["summed"] / state.averaged_rows).astype(coef.dtype)
-        intercept = (state.arrays["summed_intercept"] / state.averaged_rows).astype(coef.dtype)
-    if coef.ndim == 2:
-        return coef.T, intercept
-    return (coef.reshape(1, -1) if hasattr(estimator, "classes_") else coef), intercept
 
 
 def _digest(texts: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
@@ -283,6 +271,6 @@ def _build(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> BaseEstimato
         {name.removeprefix("state."): aligned_copy(arrays[name]) for name in arrays if name.startswith("state.")},
         **{key: decode(about["state"][key]) for key in _CLOCKS},
     )
-    for name, ours in zip(_SHOWN, _shown(estimator), strict=True):
+    for name, ours in zip(_SHOWN, estimator._weights(), strict=True):
         setattr(estimator, name, arrays[name].T if name in arrays else ours)
     return estimator.sparsify() if about["sparsified"] else estimator

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -88,7 +87,8 @@ class History:
             rows, seconds = self._last
             rows, seconds = progress.rows - rows, self.seconds - seconds
             self._last = progress.rows, self.seconds
-            self.epochs.append(Epoch(progress.epoch, progress.loss, None, seconds, rows / max(seconds, 1e-9)))
+            value = self._validate() if self.validates else None
+            self.epochs.append(Epoch(progress.epoch, progress.loss, value, seconds, rows / max(seconds, 1e-9)))
         if self.line is not None:
             _, values = self.validation_curve
             seen = f"  validation {self.metric_name} {shown(values[-1])}" if values else ""
@@ -96,26 +96,16 @@ class History:
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
-        """Watch the fit that runs inside this context.
-
-        The engine settles the weights after an epoch only if there is a score to compute: the validation takes the
-        place of the one that early stopping would ask for. With ``tol=None`` it never stops a fit.
-        """
-        estimator = self._estimator
-        estimator.set_params(callback=self)
-        if self._held_out is not None:
-            estimator._make_score = lambda _, task: partial(self._validate, task)
+        """Watch the fit that runs inside this context."""
+        self._estimator.set_params(callback=self)
         try:
             yield
         finally:
-            estimator.set_params(callback=None)
-            vars(estimator).pop("_make_score", None)
-            vars(estimator).pop("validation_scores_", None)  # not the score of the estimator's own `score`
+            self._estimator.set_params(callback=None)
 
-    def _validate(self, task: Any) -> float:
+    def _validate(self) -> float:
+        """Score the weights as they are after this epoch."""
         started = time.perf_counter()
-        self._estimator._publish(task)
         value = score(self._estimator, *self._held_out, only=self._metric)[self._metric]
-        self.epochs[-1] = self.epochs[-1]._replace(validation=value)
         self._aside += time.perf_counter() - started
-        return 0.0
+        return value

@@ -82,7 +82,7 @@ def damped_factor(a, n):
     With ``g(x) = x / (1 - exp(-x))``, ``s = g(a) / g(n a)``; ``g(x) ~ x / 2 + sqrt(1 + x^2 / 4)`` is within 8 % and
     vectorises: ten times faster than two exponentials, 5 % of a whole epoch on RCV1-like data.
     """
-    one, half = np.float32(1.0), np.float32(0.5) * a
+    one, half = np.float32(1.0), np.float32(0.5) * min(a, np.float32(1e6))  # its square is finite in float32
     wide = n * half
     return (half + np.sqrt(one + half * half)) / (wide + np.sqrt(one + wide * wide))
 

@@ -133,6 +133,7 @@ def train(
     epoch_decay: float = 1.0,
     callback: Callable[[Progress], object] | None = None,
     before_slice: Callable[[], None] | None = None,
+    publish: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run epochs over the rows of `task`.
 
@@ -146,6 +147,8 @@ def train(
         Called after each slice; a true result stops training.
     before_slice : callable, optional
         Called before each slice (repeated search for a step size).
+    publish : callable, optional
+        Called before the callback at the end of each epoch, when the model's arrays hold its weights.
 
     Raises
     ------
@@ -177,6 +180,10 @@ def train(
                     mean = loss / max(total_weight * low / n_rows, 1e-300)
                     if callback is not None:
                         now = Progress(epoch, n_epochs, done, n_rows * n_epochs, mean, ended - began, low == n_rows)
+                        if now.epoch_ended:
+                            runner.finish()
+                            if publish is not None:
+                                publish()
                         halted = bool(callback(now))
                     halted = halted or interrupted()
                 outcome.losses.append(mean)

@@ -42,6 +42,13 @@ class LinearState:
     penalty: float = 0.0
     averaged_rows: float = 0.0
 
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights and intercepts that predict: the averaged ones where there are any."""
+        if not self.averaged_rows:
+            return self.coef, self.intercept
+        coef = (self.arrays["summed"] / self.averaged_rows).astype(self.coef.dtype)
+        return coef, (self.arrays["summed_intercept"] / self.averaged_rows).astype(self.coef.dtype)
+
     def copy(self) -> LinearState:
         """Copy everything."""
         arrays = {name: array.copy() for name, array in self.arrays.items()}

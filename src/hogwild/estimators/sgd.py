@@ -159,21 +159,20 @@ class _SGD(SparseCoefMixin, BaseEstimator):
                 restart_ftrl(state, self._options())
 
     def _publish(self, task: Task) -> None:
-        """Set `coef_` and `intercept_` in scikit-learn's shapes, without a copy where there is no average."""
+        """Take over the clock and show the weights."""
         state = self._state
         state.t, state.penalty = task.t, task.penalty
         if "summed" in state.arrays and state.arrays["summed"].size:
             state.averaged_rows = max(0.0, task.t - max(1.0, float(self.average)))
         self.t_ = task.t
-        coef, intercept = state.coef, state.intercept
-        if state.averaged_rows:
-            coef = (state.arrays["summed"] / state.averaged_rows).astype(coef.dtype)
-            intercept = (state.arrays["summed_intercept"] / state.averaged_rows).astype(coef.dtype)
+        self.coef_, self.intercept_ = self._weights()
+
+    def _weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """`coef_` and `intercept_` in scikit-learn's shapes, without a copy where there is no average."""
+        coef, intercept = self._state.weights()
         if coef.ndim == 2:
-            self.coef_ = coef.T
-        else:
-            self.coef_ = coef.reshape(1, -1) if self._classifies else coef
-        self.intercept_ = intercept
+            return coef.T, intercept
+        return (coef.reshape(1, -1) if self._classifies else coef), intercept
 
     # ------------------------------------------------------------------------------------------ training
 
@@ -253,6 +252,7 @@ class _SGD(SparseCoefMixin, BaseEstimator):
                     stopping=stopping,
                     epoch_decay=self.decay if self.learning_rate == "epoch_decay" else 1.0,
                     callback=reporter.callback,
+                    publish=lambda: self._publish(task),
                     before_slice=search_again if searches and self.search_every else None,
                 )
             finally:
@@ -462,7 +462,7 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
         Show a live line with rows/s, loss and time left.
     callback : callable or None, default=None
         Called as ``callback(progress)`` with a `hogwild.Progress` after each slice of at most 50 ms; a true result ends
-        training.
+        training. Where ``progress.epoch_ended``, `coef_` and `intercept_` hold the present weights.
 
     Attributes
     ----------

@@ -18,6 +18,7 @@ from hogwild.steps.base import ADD, DAMPED, register
 from hogwild.steps.rows import feature, span, value
 from hogwild.steps.weights import accumulate, add, add_at, add_row, is_lazy, load, load_at, prefetch_weight
 
+SMALLEST_SQUARES = 1e-30  # sums below it count as 0: a fast square root of denormal numbers is not finite
 LARGEST_SLOPE = 1e12  # as in scikit-learn: larger derivatives are clipped
 
 
@@ -367,7 +368,7 @@ def _sgd_fold(model, scale):
 @inlined
 def _adagrad_change(gradient, squares, eta):
     """Change of a weight whose sum of squares already holds this gradient."""
-    return -eta * gradient / np.sqrt(squares) if squares > 0.0 else 0.0 * gradient
+    return -eta * gradient / np.sqrt(squares) if squares > SMALLEST_SQUARES else 0.0 * gradient
 
 
 @inlined
@@ -384,7 +385,7 @@ def _adagrad_intercept(model, c, gradient, work, k):
 @inlined
 def _adagrad_shrunk(weight, squares, owed, l1_ratio):
     """Weight after the penalty that has accumulated, at the weight's own rate."""
-    if weight == 0.0 or squares <= 0.0 or owed <= 0.0:
+    if weight == 0.0 or squares <= SMALLEST_SQUARES or owed <= 0.0:
         return weight
     return proximal(weight, owed / np.sqrt(squares), l1_ratio)
 
