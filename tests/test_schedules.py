@@ -64,7 +64,7 @@ def row_by_row(schedule, work, n_rows, ends):
 def clocks(schedule, t: float, n_rows: int, penalty: float = 0.0):
     """(rows, clocks) of the chunks by both ways, the start of the first included."""
     starts = np.full((n_rows // CHUNK + 2, 5), np.nan)
-    n_fast = chunk_starts(schedule, t, penalty, n_rows, starts)
+    n_fast = chunk_starts(schedule, t, 1.0, penalty, 0.0, 0.0, n_rows, starts)
     work = make_work(1, np.float64)
     work.running[:] = 0.0, t, 1.0, penalty, 0.0, 0.0, 0.0, 0.0
     ends = np.full((n_rows // CHUNK + 2, 5), np.nan)

@@ -12,7 +12,8 @@ import numpy as np
 
 from hogwild.compiled import inlined, kernel, select
 
-CHUNK = 256  # rows that a thread takes at a time
+CHUNK = 256  # rows of one clock and order
+BLOCK = 32  # consecutive rows that stay together when blocks are shuffled
 SMALLEST_FACTOR = 1e-6  # of one row: a step that would turn the weights over leaves a millionth of them
 SMALLEST_SCALE = 1e-9  # below it the scale is folded into the weights
 
@@ -132,6 +133,7 @@ def fill_clock(schedule, work, n):
             area += scale
             count += 1.0
         t += 1.0
+        work.inverse[k] = 1.0 / scale
         k += np.uint64(1)
         work.scale[k] = scale
         if scale < SMALLEST_SCALE:
@@ -156,7 +158,7 @@ def chunk_starts(schedule, t, scale, penalty, area, count, n_rows, starts):
             return done
         n = min(CHUNK, n_rows - done)
         before = scale
-        if t < _EXACT:
+        if t < _EXACT or t < schedule.average_from < t + n:
             for _ in range(n):
                 eta = step_size(schedule, t)
                 scale *= l2_factor(schedule, eta)
@@ -177,7 +179,8 @@ def chunk_starts(schedule, t, scale, penalty, area, count, n_rows, starts):
             eta = (eta_a + 4.0 * eta_b + eta_c) / 6.0
             penalty += n * penalty_rate(schedule, eta)
             if t >= schedule.average_from:
-                area += n * (before + scale) / 2.0
+                shrinkage = -np.log(scale / before)
+                area += n * ((before - scale) / shrinkage if shrinkage > 1e-9 else scale)
                 count += n
             t += n
         if scale < SMALLEST_SCALE:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from hogwild.compiled import barrier, fetch_add, inlined, kernel
-from hogwild.engine.merge import first_stripe, merge, rebase, refresh_factors
+from hogwild.engine.merge import NO_PENALTY, first_stripe, merge, rebase, refresh_factors
 from hogwild.engine.order import fill_order
-from hogwild.schedules import CHUNK, SMALLEST_SCALE, fill_clock
+from hogwild.schedules import BLOCK, CHUNK, SMALLEST_SCALE, fill_clock
 from hogwild.steps.base import fold, prefetch_weights, settle, step
 from hogwild.steps.rows import prefetch_row, prefetch_share
 
@@ -36,11 +36,11 @@ def _run_rows(rows, order, model, work, first, n, position, cold):
     while k < n:
         if blocks:
             place = position + k
-            following = place // order.block + np.uint64(1)
+            following = place // np.uint64(BLOCK) + np.uint64(1)
             if following < np.uint64(order.blocks.size):
-                start = np.uint64(order.blocks[following]) * order.block
-                prefetch_share(rows, start, order.block, place % order.block)
-        if ((cold and k < order.block) or not blocks) and first + k + AHEAD < last:
+                start = np.uint64(order.blocks[following]) * np.uint64(BLOCK)
+                prefetch_share(rows, start, place % np.uint64(BLOCK))
+        if ((cold and k < np.uint64(BLOCK)) or not blocks) and first + k + AHEAD < last:
             prefetch_row(rows, work.order[first + k + AHEAD])
         if large and first + k + SOON < last:
             prefetch_weights(rows, work.order[first + k + SOON], model)
@@ -177,11 +177,12 @@ def advance_static(
         _set_clock(running, starts, chunk)
         fill_clock(schedule, work, position - low - chunk * np.uint64(CHUNK))
         refresh_factors(merging, replica.factors, replica.state, work.eta[0], first, last)
-        if merging.settles and first < merging.n_features:
-            area, count = running[4] - merging.areas[thread, 0], running[5] - merging.areas[thread, 1]
-            settle(shared, first, min(last, merging.n_features), running[2], running[3], area, count)
-            merging.areas[thread, 0], merging.areas[thread, 1] = running[4], running[5]
         barrier(meeting, np.int64(threads))
+        settled = min(last, merging.n_features)
+        if merging.settles and first < settled:
+            area, count = running[4] - merging.areas[thread, 0], running[5] - merging.areas[thread, 1]
+            settle(shared, first, settled, running[2], NO_PENALTY, area, count)
+            merging.areas[thread, 0], merging.areas[thread, 1] = running[4], running[5]
         for j in range(first, last):
             base = replica.base[j]
             delta = replicas[0, j] - base
@@ -189,6 +190,10 @@ def advance_static(
                 delta += replicas[other, j] - base
             target[j] += replica.factors[j] * delta
         barrier(meeting, np.int64(threads))
+        if merging.settles:  # AdaGrad's penalty reads sums that another thread has merged
+            if first < settled:
+                settle(shared, first, settled, running[2], running[3], 0.0, 0.0)
+            barrier(meeting, np.int64(threads))
         rebase(merging, replica)
     return total
 

@@ -16,6 +16,7 @@ from hogwild.compiled import inlined, kernel, lock, unlock
 from hogwild.steps.base import settle
 
 STRIPE = 4096  # parameters under one lock
+NO_PENALTY = -1e300  # an accumulated penalty that nothing owes anything of
 SUM, MEAN = 0.0, 1e12  # curvature of a parameter whose deltas are added whole, or averaged
 
 
@@ -149,7 +150,7 @@ def merge(shared, merging, replica, eta, running, first):
         if merging.settles and low < merging.n_features:
             area = max(running[4] - merging.areas[stripe, 0], 0.0)  # another thread may have been ahead
             count = max(running[5] - merging.areas[stripe, 1], 0.0)
-            settle(shared, low, min(high, merging.n_features), running[2], running[3], area, count)
+            settle(shared, low, min(high, merging.n_features), running[2], NO_PENALTY, area, count)
             merging.areas[stripe, 0] += area
             merging.areas[stripe, 1] += count
         for j in range(low, high):
@@ -157,6 +158,11 @@ def merge(shared, merging, replica, eta, running, first):
             target[j] = merged
             values[j] = merged
             base[j] = merged
+        if merging.settles and low < merging.n_features:
+            settle(shared, low, min(high, merging.n_features), running[2], running[3], 0.0, 0.0)
+            for j in range(low, min(high, merging.n_features)):
+                values[j] = target[j]
+                base[j] = target[j]
         unlock(merging.locks, stripe * np.uint64(8))
     replica.state[3] = 0.0
     replica.state[4] += 1.0

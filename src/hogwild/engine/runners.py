@@ -454,7 +454,7 @@ class ReplicasRunner:
         rest = (area - self.merging.areas[stripe, 0]).reshape((len(hot), *model.coef.shape[1:]))
         model.summed[hot] += rest * model.coef[hot]
         stripe = (n_head + np.arange(model.intercept.size)) // STRIPE
-        model.summed_intercept += (count - self.merging.areas[stripe, 1]) * model.intercept
+        model.summed_intercept[...] += (count - self.merging.areas[stripe, 1]) * model.intercept
 
 
 def hottest_features(counts: np.ndarray, head: int) -> np.ndarray:

@@ -200,7 +200,7 @@ def train(
                             outcome.stopped = True
                             break
                         task.schedule = task.schedule._replace(eta0=task.schedule.eta0 / 5.0)
-                if epoch_decay != 1.0:
+                if epoch_decay != 1.0 and epoch < n_epochs:
                     task.schedule = task.schedule._replace(eta0=task.schedule.eta0 * epoch_decay)
     finally:
         runner.finish()

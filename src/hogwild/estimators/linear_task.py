@@ -260,6 +260,8 @@ def _secant(rows, i, scores, settings, c):
     y = rows.targets[i]
     if scores.size > 1:
         y = rows.targets.dtype.type(1.0 if y == c else -1.0)
+    if settings.passive:  # a passive-aggressive step is a Newton step that mends the row's whole loss
+        return rows.values.dtype.type(1.0)
     above = loss_derivative(settings.loss, y, scores[c] + 1.0, settings.parameter)
     below = loss_derivative(settings.loss, y, scores[c] - 1.0, settings.parameter)
     weight = settings.positive[c] if y > 0 else settings.negative[c]

@@ -20,6 +20,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from hogwild.compiled import strict_kernel
 from hogwild.engine.choose import make_runner
 from hogwild.engine.engines import ENGINES, Engine, resolve_engine
 from hogwild.engine.task import Task
@@ -367,16 +368,29 @@ class _SGD(SparseCoefMixin, BaseEstimator):
         return tags
 
 
+@strict_kernel
+def _mark(y, low, seen):
+    for i in range(np.uint64(y.size)):
+        seen[y[i] - low] = 1
+
+
+@strict_kernel
+def _number(y, low, numbers, codes):
+    for i in range(np.uint64(y.size)):
+        codes[i] = numbers[y[i] - low]
+
+
 def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Classes in ascending order and the class number of each row; whole numbers in a small range without sorting."""
     if y.dtype.kind in "iub" and len(y):
         whole = y.astype(np.int64, copy=False)
         low, high = int(whole.min()), int(whole.max())
         if high - low < max(1_000, len(y)):
-            codes = np.bincount(whole - low, minlength=1) > 0
-            present = np.flatnonzero(codes)
-            number = np.cumsum(codes) - 1
-            return (present + low).astype(y.dtype), number[whole - low]
+            seen = np.zeros(high - low + 1, np.int32)
+            _mark(whole, low, seen)
+            codes = np.empty(len(y), np.int32)
+            _number(whole, low, np.cumsum(seen, dtype=np.int32) - 1, codes)
+            return (np.flatnonzero(seen) + low).astype(y.dtype), codes
     if y.dtype.kind not in "US":  # text is always a class
         check_classification_targets(y)
     return np.unique(y, return_inverse=True)
@@ -668,7 +682,7 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
         if self.class_weight is not None:
             weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y).astype(np.float64)
         if n_classes == 2:
-            targets = codes.astype(X.dtype) * 2 - 1
+            targets = (codes * 2 - 1).astype(X.dtype)
             positive, negative = weights[1:], weights[:1]
         else:
             targets = codes.astype(X.dtype)

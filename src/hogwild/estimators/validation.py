@@ -18,16 +18,15 @@ from hogwild.engine.pool import thread_pool
 def _check_part(indptr, indices, values, n_features, first, last):
     """Whether, in the rows first..last, all indices are below `n_features`, all values finite, all rows ascending."""
     low, high = np.uint64(indptr[first]), np.uint64(indptr[last])
-    largest, bad, turns = np.uint32(0), np.uint32(0), np.int64(0)
-    for j in range(low, high):
+    largest, bad, turns, one = indices[low], np.uint32(values[low] - values[low] != 0), np.uint32(0), np.uint32(1)
+    for j in range(low + np.uint64(1), high):  # sums of one integer type are vectorised
         largest = max(largest, indices[j])
-        bad |= np.uint32(values[j] - values[j] != 0)  # infinity and NaN leave NaN; an integer sum is vectorised
-    for j in range(low + np.uint64(1), high):
-        turns += indices[j] <= indices[j - np.uint64(1)]
+        bad |= np.uint32(values[j] - values[j] != 0)  # infinity and NaN leave NaN
+        turns += one if indices[j] <= indices[j - np.uint64(1)] else np.uint32(0)
     for i in range(first + 1, last):  # a row may begin lower than the one before it ends
         j = np.uint64(indptr[i])
         if low < j < high and indptr[i + 1] > indptr[i]:
-            turns -= indices[j] <= indices[j - np.uint64(1)]
+            turns -= one if indices[j] <= indices[j - np.uint64(1)] else np.uint32(0)
     return largest < n_features, bad == 0, turns == 0
 
 
@@ -59,7 +58,8 @@ def _check_nonzeros(X: sp.csr_matrix, n_threads: int, name: str) -> bool:
         indices = np.minimum(indices, 2**32 - 1).astype(np.uint32)
     bounds = np.searchsorted(X.indptr, np.linspace(0, X.nnz, n_threads + 1)[1:-1])
     bounds = [0, *(int(bound) for bound in bounds), X.shape[0]]
-    parts = [(X.indptr, indices, X.data, X.shape[1], low, high) for low, high in pairwise(bounds)]
+    filled = [(low, high) for low, high in pairwise(bounds) if X.indptr[low] < X.indptr[high]]
+    parts = [(X.indptr, indices, X.data, X.shape[1], low, high) for low, high in filled]
     ascending = True
     for within, finite, in_order in thread_pool().run(_check_part, parts):
         if not within:

@@ -42,6 +42,8 @@ class Work(NamedTuple):
         Step size of each row.
     scale : ndarray of float64, shape (CHUNK + 1,)
         Factor of the L2 penalty before each row (and after the last): weights are ``scale * stored``.
+    inverse : ndarray of float64, shape (CHUNK,)
+        1 / scale after each row: a division less between a row's score and its step.
     penalty : ndarray of float64, shape (CHUNK,)
         L1 penalty (or the rule's own) accumulated since the start of training, this row included.
     area, count : ndarray of float64, shape (CHUNK,)
@@ -54,6 +56,7 @@ class Work(NamedTuple):
     order: np.ndarray
     eta: np.ndarray
     scale: np.ndarray
+    inverse: np.ndarray
     penalty: np.ndarray
     area: np.ndarray
     count: np.ndarray
@@ -64,7 +67,7 @@ class Work(NamedTuple):
 
 def make_work(n_columns: int, dtype: np.dtype) -> Work:
     """Allocate one thread's memory."""
-    clocks = [aligned_zeros(size, np.float64) for size in (CHUNK, CHUNK + 1, CHUNK, CHUNK, CHUNK)]
+    clocks = [aligned_zeros(size, np.float64) for size in (CHUNK, CHUNK + 1, CHUNK, CHUNK, CHUNK, CHUNK)]
     scores = [aligned_zeros(n_columns, dtype) for _ in range(2)]
     return Work(aligned_zeros(CHUNK, np.uint32), *clocks, *scores, aligned_zeros(8, np.float64))
 

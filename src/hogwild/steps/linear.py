@@ -247,7 +247,7 @@ def _sgd_one(rows, i, model, work, k):
     squared_norm = _squared_norm(rows, i) if settings.passive else rows.values.dtype.type(0)
     update = _sgd_update(settings, y, score, zero, work.eta[k], squared_norm) * _row_weight(rows, i)
     if update != 0.0:
-        factor = update / work.scale[k + np.uint64(1)]
+        factor = update * work.inverse[k]
         _add_row(rows, i, model.coef, factor)
         if settings.averaged and settings.lazy:
             _sgd_average(rows, i, model, -factor * work.area[k])
@@ -292,12 +292,12 @@ def _sgd_many(rows, i, model, work, k):
     settings, row_weight, loss = model.settings, _row_weight(rows, i), 0.0
     _dot_columns(rows, i, model.coef, work.scores)
     squared_norm = _squared_norm(rows, i) if settings.passive else rows.values.dtype.type(0)
-    scale, later, changed = work.scale[k], work.scale[k + np.uint64(1)], False
+    scale, later, inverse, changed = work.scale[k], work.scale[k + np.uint64(1)], work.inverse[k], False
     for c in range(np.uint64(work.scores.size)):
         score, y = scale * work.scores[c] + model.intercept[c], _one_vs_rest(rows, i, c)
         loss += loss_value(settings.loss, y, score, settings.parameter)
         update = _sgd_update(settings, y, score, c, work.eta[k], squared_norm) * row_weight
-        work.slopes[c] = update / later
+        work.slopes[c] = update * inverse
         if update != 0.0:
             changed = True
             if settings.fit_intercept:
@@ -331,7 +331,7 @@ def _sgd_many(rows, i, model, work, k):
 @inlined
 def _add_to_average(model, low, high, area, count):
     """Add the stored weights low..high to their sum `area` times, the intercepts `count` times."""
-    if model.settings.averaged:
+    if model.settings.averaged and count > 0.0:
         coef, summed = model.coef.reshape(-1), model.summed.reshape(-1)
         size = np.uint64(coef.size)
         for j in range(low, min(high, size)):
@@ -398,9 +398,9 @@ def _adagrad_one(rows, i, model, work, k):
             f = feature(rows, j)
             if is_lazy(model.coef, f):
                 weight = load(model.coef, f)
-                owed = work.penalty[k] - model.received[f]
+                owed = work.penalty[k] - model.received[f]  # negative where another thread is ahead
                 change = _adagrad_shrunk(weight, load(model.squares, f), owed, settings.l1_ratio) - weight
-                model.received[f] = work.penalty[k]
+                model.received[f] = max(model.received[f], work.penalty[k])
                 if change != 0.0:
                     add(model.coef, f, model.received.dtype.type(change))
                     if settings.averaged:
@@ -434,7 +434,7 @@ def _adagrad_many(rows, i, model, work, k):
                     weight = load_at(model.coef, f, c)
                     owed = work.penalty[k] - model.received[f, c]
                     change = _adagrad_shrunk(weight, load_at(model.squares, f, c), owed, settings.l1_ratio) - weight
-                    model.received[f, c] = work.penalty[k]
+                    model.received[f, c] = max(model.received[f, c], work.penalty[k])
                     if change != 0.0:
                         add_at(model.coef, f, c, dtype.type(change))
                         if settings.averaged:

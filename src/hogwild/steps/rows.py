@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import overload
 
 from hogwild.compiled import OPTIONS, inlined, prefetch
+from hogwild.schedules import BLOCK
 
 
 class SparseRows(NamedTuple):
@@ -83,8 +84,8 @@ def prefetch_row(rows, i):
     raise NotImplementedError
 
 
-def prefetch_share(rows, first, n, k):
-    """Ask the memory for share `k` of `n` of the rows first .. first + n, which lie side by side."""
+def prefetch_share(rows, first, k):
+    """Ask the memory for share `k` of the block of rows from `first` on, which lie side by side."""
     raise NotImplementedError
 
 
@@ -141,12 +142,12 @@ def _prefetch_row(rows, i):
 
 
 @overload(prefetch_share, jit_options=INLINE)
-def _prefetch_share(rows, first, n, k):
+def _prefetch_share(rows, first, k):
     if _is_sparse(rows):
 
-        def ask(rows, first, n, k):
-            low, high = rows.indptr[first], rows.indptr[first + n]
-            share = ((high - low) // n + np.uint64(16)) & ~np.uint64(15)
+        def ask(rows, first, k):
+            low, high = rows.indptr[first], rows.indptr[first + np.uint64(BLOCK)]
+            share = ((high - low) // np.uint64(BLOCK) + np.uint64(16)) & ~np.uint64(15)
             j = low + k * share
             high = min(j + share, high)
             while j < high:
@@ -156,7 +157,7 @@ def _prefetch_share(rows, first, n, k):
 
         return ask
 
-    def ask_dense(rows, first, n, k):
+    def ask_dense(rows, first, k):
         width = np.uint64(rows.values.shape[1])
         _ask_range(rows, width * (first + k), width * (first + k + np.uint64(1)))
 
