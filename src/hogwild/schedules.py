@@ -179,8 +179,8 @@ def chunk_starts(schedule, t, scale, penalty, area, count, n_rows, starts):
             eta = (eta_a + 4.0 * eta_b + eta_c) / 6.0
             penalty += n * penalty_rate(schedule, eta)
             if t >= schedule.average_from:
-                shrinkage = -np.log(scale / before)
-                area += n * ((before - scale) / shrinkage if shrinkage > 1e-9 else scale)
+                factor = (scale / before) ** (1.0 / n)  # the sum of a geometric series
+                area += (before - scale) * factor / (1.0 - factor) if factor < 1.0 - 1e-12 else n * scale
                 count += n
             t += n
         if scale < SMALLEST_SCALE:

@@ -37,12 +37,7 @@ def weight_after(rate: str, clocks: list[float]) -> float:
     return float(state.coef[0])
 
 
-SET_BACK = "AdaGrad steps set `received` back to the clock of a thread that is behind: the difference is taken again"
-
-
-@pytest.mark.parametrize(
-    "rate", ["constant", pytest.param("adagrad", marks=pytest.mark.xfail(strict=True, reason=SET_BACK))]
-)
+@pytest.mark.parametrize("rate", ["constant", "adagrad"])
 def test_penalty_is_taken_once_by_threads_that_are_ahead_and_behind(rate):
     expected = naive.soft_threshold(3.0, 0.5)
     assert weight_after(rate, [0.1, 0.5]) == pytest.approx(expected)

@@ -18,6 +18,7 @@ from hogwild.engine.task import Task
 from hogwild.schedules import CHUNK
 
 SLICE_SECONDS = 0.025  # aim; a slice never takes much more than 50 ms
+FOLD_SHARE = 16  # parameters are folded after each epoch if they are fewer than this share of its nonzeros
 _FIRST_GUESS = 3e-9  # seconds a nonzero and thread, before anything was measured
 
 
@@ -160,6 +161,8 @@ def train(
     total_weight = float(weights[kept].sum() if len(kept) else weights.sum()) if weights.size else float(n_rows)
     outcome, watch = Outcome(), _Watch(stopping)
     slice_rows, began, done = _first_slice(task, runner), time.perf_counter(), 0
+    # folded after each epoch where that is cheap, so that the bits do not depend on whether anybody looks
+    small = FOLD_SHARE * task.n_settled <= n_rows * task.row_length * task.n_columns
     try:
         with deferred_interrupt() as interrupted:
             for epoch in range(1, n_epochs + 1):
@@ -192,14 +195,14 @@ def train(
                     outcome.interrupted = interrupted()
                     outcome.stopped = not outcome.interrupted
                     break
-                if watch.wanted:
+                if watch.wanted or small:
                     runner.finish()
                     _check_finite(task, epoch)
-                    if watch.stalled(outcome):
-                        if not (stopping.adaptive and task.schedule.eta0 > 1e-6):
-                            outcome.stopped = True
-                            break
-                        task.schedule = task.schedule._replace(eta0=task.schedule.eta0 / 5.0)
+                if watch.wanted and watch.stalled(outcome):
+                    if not (stopping.adaptive and task.schedule.eta0 > 1e-6):
+                        outcome.stopped = True
+                        break
+                    task.schedule = task.schedule._replace(eta0=task.schedule.eta0 / 5.0)
                 if epoch_decay != 1.0 and epoch < n_epochs:
                     task.schedule = task.schedule._replace(eta0=task.schedule.eta0 * epoch_decay)
     finally:

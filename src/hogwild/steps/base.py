@@ -49,6 +49,8 @@ class Work(NamedTuple):
     area, count : ndarray of float64, shape (CHUNK,)
         Sums of `scale` and of 1 over the averaged rows of this slice, this row excluded.
     scores, slopes : ndarray, shape (n_columns,)
+    active : ndarray of uint32, shape (n_columns,)
+        Columns whose slope is not 0.
     running : ndarray of float64, shape (8,)
         End of the last chunk: position, t, scale, penalty, area, count.
     """
@@ -62,6 +64,7 @@ class Work(NamedTuple):
     count: np.ndarray
     scores: np.ndarray
     slopes: np.ndarray
+    active: np.ndarray
     running: np.ndarray
 
 
@@ -69,7 +72,8 @@ def make_work(n_columns: int, dtype: np.dtype) -> Work:
     """Allocate one thread's memory."""
     clocks = [aligned_zeros(size, np.float64) for size in (CHUNK, CHUNK + 1, CHUNK, CHUNK, CHUNK, CHUNK)]
     scores = [aligned_zeros(n_columns, dtype) for _ in range(2)]
-    return Work(aligned_zeros(CHUNK, np.uint32), *clocks, *scores, aligned_zeros(8, np.float64))
+    active = aligned_zeros(n_columns, np.uint32)
+    return Work(aligned_zeros(CHUNK, np.uint32), *clocks, *scores, active, aligned_zeros(8, np.float64))
 
 
 def step(rows, i, model, work, k):

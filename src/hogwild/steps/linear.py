@@ -18,6 +18,7 @@ from hogwild.steps.base import ADD, DAMPED, register
 from hogwild.steps.rows import feature, span, value
 from hogwild.steps.weights import accumulate, add, add_at, add_row, is_lazy, load, load_at, prefetch_weight
 
+FEW = np.uint64(4)  # columns up to which single additions are cheaper than vectors
 SMALLEST_SQUARES = 1e-30  # sums below it count as 0: a fast square root of denormal numbers is not finite
 LARGEST_SLOPE = 1e12  # as in scikit-learn: larger derivatives are clipped
 
@@ -174,10 +175,18 @@ def _accumulate_columns(rows, i, weights, scores):
 
 
 @inlined
-def _add_row_columns(rows, i, weights, factors):
+def _add_row_columns(rows, i, weights, work, n_active):
+    """Add the row times `work.slopes` to the weights of the active columns; most rows have few of twenty."""
     start, stop = span(rows, i)
-    for j in range(start, stop):
-        add_row(weights, feature(rows, j), factors, value(rows, i, j))
+    if n_active <= FEW:
+        for j in range(start, stop):
+            f, x = feature(rows, j), value(rows, i, j)
+            for k in range(n_active):
+                c = work.active[k]
+                add_at(weights, f, c, work.slopes[c] * x)
+    else:
+        for j in range(start, stop):
+            add_row(weights, feature(rows, j), work.slopes, value(rows, i, j))
 
 
 def add_scores(rows, i, coef, scores):
@@ -292,21 +301,22 @@ def _sgd_many(rows, i, model, work, k):
     settings, row_weight, loss = model.settings, _row_weight(rows, i), 0.0
     _dot_columns(rows, i, model.coef, work.scores)
     squared_norm = _squared_norm(rows, i) if settings.passive else rows.values.dtype.type(0)
-    scale, later, inverse, changed = work.scale[k], work.scale[k + np.uint64(1)], work.inverse[k], False
+    scale, later, inverse, n_active = work.scale[k], work.scale[k + np.uint64(1)], work.inverse[k], np.uint64(0)
     for c in range(np.uint64(work.scores.size)):
         score, y = scale * work.scores[c] + model.intercept[c], _one_vs_rest(rows, i, c)
         loss += loss_value(settings.loss, y, score, settings.parameter)
         update = _sgd_update(settings, y, score, c, work.eta[k], squared_norm) * row_weight
         work.slopes[c] = update * inverse
         if update != 0.0:
-            changed = True
+            work.active[n_active] = c
+            n_active += np.uint64(1)
             if settings.fit_intercept:
                 change = update * settings.intercept_decay
                 model.intercept[c] += change
                 if settings.averaged and settings.lazy_intercept:
                     model.summed_intercept[c] -= change * work.count[k]
-    if changed:
-        _add_row_columns(rows, i, model.coef, work.slopes)
+    if n_active:
+        _add_row_columns(rows, i, model.coef, work, n_active)
     if settings.lazy and (settings.averaged or settings.penalised):
         start, stop = span(rows, i)
         for j in range(start, stop):
