@@ -297,56 +297,110 @@ def yield_to_system(typing_context):
     return types.void(), codegen
 
 
+def _lanes(context: Any, builder: Any, dtype: Any, n: Any, body: Callable[[Any, int], None]) -> None:
+    """Call ``body(first column, width)`` for the columns 0..n in vectors of 64 bytes, then of half, a quarter, ... ."""
+    i64, lanes = ir.IntType(64), 512 // dtype.bitwidth
+    done = builder.and_(n, i64(-lanes))
+    with cgutils.for_range_slice(builder, i64(0), done, i64(lanes), intp=i64) as (offset, _):
+        body(offset, lanes)
+    width = lanes // 2
+    while width:
+        with builder.if_then(cgutils.is_not_null(builder, builder.and_(n, i64(width)))):
+            body(done, width)
+        done = builder.add(done, builder.and_(n, i64(width)))
+        width //= 2
+
+
+def _vector(context: Any, dtype: Any, width: int) -> Any:
+    element = context.get_data_type(dtype)
+    return ir.VectorType(element, width) if width > 1 else element
+
+
+def _spread(builder: Any, scalar: Any, vector: Any) -> Any:
+    """A vector with `scalar` in every lane."""
+    if not isinstance(vector, ir.VectorType):
+        return scalar
+    spread = ir.Constant(vector, ir.Undefined)
+    for lane in range(vector.count):
+        spread = builder.insert_element(spread, scalar, ir.IntType(32)(lane))
+    return spread
+
+
 @intrinsic
 def add_scaled(typing_context, target, at, source, start, n, factor):
     """``target.ravel()[at : at + n] += factor * source.ravel()[start : start + n]``, the two known not to overlap.
 
-    Explicit vectors of 64, 32 and 16 bytes: the compiler's own loop checks for overlap at every call, which costs more
-    than twenty columns do.
+    Explicit vectors: the compiler's own loop checks for overlap at every call, which costs more than twenty columns do.
     """
     dtype = target.dtype
 
     def codegen(context, builder, signature, args):
-        target_type, _, source_type, *_ = signature.args
-        at, start, n, factor = args[1], args[3], args[4], args[5]
-        to = _address(context, builder, target_type, args[0], at)
-        by = _address(context, builder, source_type, args[2], start)
-        i64, element = ir.IntType(64), context.get_data_type(dtype)
-        lanes = 512 // dtype.bitwidth
+        to = _address(context, builder, signature.args[0], args[0], args[1])
+        by = _address(context, builder, signature.args[2], args[2], args[3])
+        n, factor, align = args[4], args[5], dtype.bitwidth // 8
 
         def add(offset, width):
-            if width == 1:
-                scale, pointer = factor, lambda base: builder.gep(base, [offset])
-            else:
-                vector = ir.VectorType(element, width)
-                scale = ir.Constant(vector, ir.Undefined)
-                for lane in range(width):
-                    scale = builder.insert_element(scale, factor, ir.IntType(32)(lane))
-
-                def pointer(base):
-                    return builder.bitcast(builder.gep(base, [offset]), vector.as_pointer())
-
-            there, here = pointer(to), pointer(by)
-            align = dtype.bitwidth // 8
-            product = builder.fmul(builder.load(here, align=align), scale, flags=("contract",))
-            builder.store(
-                builder.fadd(builder.load(there, align=align), product, flags=("contract",)), there, align=align
+            vector = _vector(context, dtype, width)
+            there, here = (builder.bitcast(builder.gep(base, [offset]), vector.as_pointer()) for base in (to, by))
+            product = builder.fmul(
+                builder.load(here, align=align), _spread(builder, factor, vector), flags=("contract",)
             )
+            total = builder.fadd(builder.load(there, align=align), product, flags=("contract",))
+            builder.store(total, there, align=align)
 
-        whole = builder.and_(n, i64(-lanes))
-        with cgutils.for_range_slice(builder, i64(0), whole, i64(lanes), intp=i64) as (offset, _):
-            add(offset, lanes)
-        done, width = whole, lanes // 2
-        while width > 1:
-            with builder.if_then(cgutils.is_not_null(builder, builder.and_(n, i64(width)))):
-                add(done, width)
-            done = builder.add(done, builder.and_(n, i64(width)))
-            width //= 2
-        with builder.if_then(cgutils.is_not_null(builder, builder.and_(n, i64(1)))):
-            add(done, 1)
+        _lanes(context, builder, dtype, n, add)
         return context.get_dummy_value()
 
     return types.void(target, types.uint64, source, types.uint64, types.uint64, dtype), codegen
+
+
+@intrinsic
+def dot_columns(typing_context, indices, values, start, stop, weights, scores):
+    """``scores += sum over j in start..stop of values[j] * weights[indices[j]]``, the sums kept in registers.
+
+    Sums in memory wait for their own stores: 24 cycles a nonzero for twenty columns against 6 here.
+    """
+    dtype = scores.dtype
+
+    def codegen(context, builder, signature, args):
+        indices_type, values_type, _, _, weights_type, scores_type = signature.args
+        start, stop = args[2], args[3]
+        i64, align = ir.IntType(64), dtype.bitwidth // 8
+        n = builder.extract_value(context.make_array(scores_type)(context, builder, args[5]).shape, 0)
+        width_of_index = indices_type.dtype.bitwidth
+
+        def column_sum(offset, width):
+            vector = _vector(context, dtype, width)
+            zero = ir.Constant(vector, None)
+            sums = [cgutils.alloca_once_value(builder, zero) for _ in range(2)]
+            for total in sums:
+                builder.store(zero, total)
+
+            def step(j, total):
+                index = builder.load(_address(context, builder, indices_type, args[0], j))
+                if width_of_index < 64:
+                    index = builder.zext(index, i64)
+                first = builder.add(builder.mul(index, n), offset)
+                row = builder.bitcast(_address(context, builder, weights_type, args[4], first), vector.as_pointer())
+                x = builder.load(_address(context, builder, values_type, args[1], j))
+                product = builder.fmul(builder.load(row, align=align), _spread(builder, x, vector), flags=("contract",))
+                builder.store(builder.fadd(builder.load(total), product, flags=("contract",)), total)
+
+            odd = builder.and_(builder.sub(stop, start), i64(1))
+            even_stop = builder.sub(stop, odd)
+            with cgutils.for_range_slice(builder, start, even_stop, i64(2), intp=i64) as (j, _):
+                step(j, sums[0])
+                step(builder.add(j, i64(1)), sums[1])
+            with builder.if_then(cgutils.is_not_null(builder, odd)):
+                step(even_stop, sums[0])
+            there = builder.bitcast(_address(context, builder, scores_type, args[5], offset), vector.as_pointer())
+            both = builder.fadd(builder.load(sums[0]), builder.load(sums[1]))
+            builder.store(builder.fadd(builder.load(there, align=align), both), there, align=align)
+
+        _lanes(context, builder, dtype, n, column_sum)
+        return context.get_dummy_value()
+
+    return types.void(indices, values, types.uint64, types.uint64, weights, scores), codegen
 
 
 # ------------------------------------------------------------------------------------------------ slots boxed in NaNs

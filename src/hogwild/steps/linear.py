@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
 from numba.extending import overload
 
-from hogwild.compiled import OPTIONS, inlined, multiply_add
+from hogwild.compiled import OPTIONS, dot_columns, inlined, multiply_add
 from hogwild.losses import loss_derivative, loss_value
 from hogwild.penalties import ftrl_weight, proximal, truncate
 from hogwild.steps.base import ADD, DAMPED, register
-from hogwild.steps.rows import feature, span, value
+from hogwild.steps.rows import INLINE, feature, is_sparse, span, value
 from hogwild.steps.weights import accumulate, add, add_at, add_row, is_lazy, load, load_at, prefetch_weight
 
 FEW = np.uint64(4)  # columns up to which single additions are cheaper than vectors
@@ -167,11 +168,27 @@ def _dot_columns(rows, i, weights, scores):
     _accumulate_columns(rows, i, weights, scores)
 
 
-@inlined
 def _accumulate_columns(rows, i, weights, scores):
-    start, stop = span(rows, i)
-    for j in range(start, stop):
-        accumulate(weights, feature(rows, j), value(rows, i, j), scores)
+    """Add the scores of row `i` to `scores`."""
+    raise NotImplementedError
+
+
+@overload(_accumulate_columns, jit_options=INLINE)
+def _accumulate_columns_of(rows, i, weights, scores):
+    if is_sparse(rows) and isinstance(weights, types.Array):
+
+        def sparse(rows, i, weights, scores):
+            start, stop = span(rows, i)
+            dot_columns(rows.indices, rows.values, start, stop, weights, scores)
+
+        return sparse
+
+    def general(rows, i, weights, scores):
+        start, stop = span(rows, i)
+        for j in range(start, stop):
+            accumulate(weights, feature(rows, j), value(rows, i, j), scores)
+
+    return general
 
 
 @inlined

@@ -60,7 +60,8 @@ def as_rows(X: np.ndarray | sp.csr_matrix, targets: np.ndarray, weights: np.ndar
     return SparseRows(X.indptr.astype(np.uint64), indices, X.data, targets, weights)
 
 
-def _is_sparse(rows: types.Type) -> bool:
+def is_sparse(rows: types.Type) -> bool:
+    """Whether the compiler's type of `rows` is that of sparse rows."""
     return isinstance(rows, types.BaseNamedTuple) and rows.instance_class is SparseRows
 
 
@@ -102,28 +103,28 @@ def _ask_range(rows, low, high):
 
 @overload(span, jit_options=INLINE)
 def _span(rows, i):
-    if _is_sparse(rows):
+    if is_sparse(rows):
         return lambda rows, i: (rows.indptr[i], rows.indptr[i + np.uint32(1)])
     return lambda rows, i: (np.uint64(0), np.uint64(rows.values.shape[1]))
 
 
 @overload(feature, jit_options=INLINE)
 def _feature(rows, j):
-    if _is_sparse(rows):
+    if is_sparse(rows):
         return lambda rows, j: rows.indices[j]
     return lambda rows, j: j
 
 
 @overload(value, jit_options=INLINE)
 def _value(rows, i, j):
-    if _is_sparse(rows):
+    if is_sparse(rows):
         return lambda rows, i, j: rows.values[j]
     return lambda rows, i, j: rows.values[i, j]
 
 
 @overload(prefetch_row, jit_options=INLINE)
 def _prefetch_row(rows, i):
-    if _is_sparse(rows):
+    if is_sparse(rows):
 
         def ask(rows, i):
             j, stop = rows.indptr[i], rows.indptr[i + np.uint32(1)]
@@ -143,7 +144,7 @@ def _prefetch_row(rows, i):
 
 @overload(prefetch_share, jit_options=INLINE)
 def _prefetch_share(rows, first, k):
-    if _is_sparse(rows):
+    if is_sparse(rows):
 
         def ask(rows, first, k):
             low, high = rows.indptr[first], rows.indptr[first + np.uint64(BLOCK)]
