@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import queue
@@ -42,6 +43,42 @@ def _container_quota() -> float | None:
         return None
 
 
+try:
+    _sched_getcpu = ctypes.CDLL(None).sched_getcpu
+except (AttributeError, OSError, TypeError):  # macOS
+    _sched_getcpu = None
+
+
+def _current_core() -> int | None:
+    """Core that this thread runs on, or None where nobody tells."""
+    return _sched_getcpu() if _sched_getcpu is not None else None
+
+
+def _move_to(core: int) -> None:
+    """Move this thread to a core, and leave it free to be moved on.
+
+    Threads that wake for a few milliseconds are often put on the core of the one that woke them, and stay there for a
+    tenth of a second: two threads then took 106 ms for what takes them 49.
+    """
+    try:
+        allowed = os.sched_getaffinity(0)
+        if core in allowed:
+            os.sched_setaffinity(0, {core})
+            os.sched_setaffinity(0, allowed)
+    except OSError:  # not allowed here: the scheduler decides
+        pass
+
+
+def _places(n_workers: int) -> list[int | None]:
+    """A core of its own for each worker beside the calling thread's; None where there are not enough."""
+    core = _current_core()
+    allowed = sorted(os.sched_getaffinity(0)) if core is not None and hasattr(os, "sched_getaffinity") else []
+    if core not in allowed or n_workers >= len(allowed):
+        return [None] * n_workers
+    first = allowed.index(core) + 1
+    return [allowed[(first + k) % len(allowed)] for k in range(n_workers)]
+
+
 class _Worker:
     """A thread that waits for calls."""
 
@@ -51,8 +88,10 @@ class _Worker:
 
     def _serve(self) -> None:
         while True:
-            function, arguments, results, k, finished = self._calls.get()
+            core, function, arguments, results, k, finished = self._calls.get()
             try:
+                if core is not None and core != _current_core():
+                    _move_to(core)
                 results[k] = function(*arguments)
             except BaseException as error:  # handed to the thread that asked
                 results[k] = error
@@ -82,8 +121,8 @@ class ThreadPool:
             workers = [self._idle.pop() if self._idle else _Worker() for _ in calls[1:]]
         results: list = [None] * len(calls)
         finished: queue.SimpleQueue = queue.SimpleQueue()
-        for k, worker in enumerate(workers, start=1):
-            worker.call(function, calls[k], results, k, finished)
+        for k, (worker, core) in enumerate(zip(workers, _places(len(workers)), strict=True), start=1):
+            worker.call(core, function, calls[k], results, k, finished)
         interrupted: BaseException | None = None
         try:
             results[0] = function(*calls[0])

@@ -12,7 +12,7 @@ from hogwild.compiled import kernel
 from hogwild.schedules import Schedule
 from hogwild.steps.rows import Rows, SparseRows, feature, span, value
 
-SAMPLE_ROWS = 1024  # rows that curvature and feature frequencies are estimated from
+SAMPLE_ROWS = 512  # rows that curvature and feature frequencies are estimated from
 SHRINK = 0.7  # of the row-sum bound: .4 diverges on a9a (64 replicas), 1.5 loses 6 to 8 % on ijcnn1 (16 and 64)
 
 
