@@ -78,7 +78,7 @@ def make_estimator(wishes: Any, classifies: bool, classes: np.ndarray | None) ->
         "n_jobs": wishes.n_jobs,
     }
     if not classifies:
-        from hogwild.estimators.sgd import REGRESSION_LOSSES
+        from hogwild.estimators.base import REGRESSION_LOSSES
 
         if parameters["loss"] not in REGRESSION_LOSSES:
             raise CommandError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hogwild.engine.choose import Runner
-from hogwild.engine.order import draw_order
+from hogwild.engine.order import choose_shuffle, draw_order
 from hogwild.engine.task import Task
 from hogwild.schedules import CHUNK
 
@@ -160,6 +160,7 @@ def train(
     weights = task.rows.weights
     total_weight = float(weights[kept].sum() if len(kept) else weights.sum()) if weights.size else float(n_rows)
     outcome, watch = Outcome(), _Watch(stopping)
+    shuffle = choose_shuffle(shuffle, task.rows.targets[kept] if len(kept) else task.rows.targets)
     slice_rows, began, done = _first_slice(task, runner), time.perf_counter(), 0
     # folded after each epoch where that is cheap, so that the bits do not depend on whether anybody looks
     small = FOLD_SHARE * task.n_settled <= n_rows * task.row_length * task.n_columns

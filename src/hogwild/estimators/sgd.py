@@ -2,398 +2,23 @@
 
 from __future__ import annotations
 
-import math
-import warnings
-from collections.abc import Callable, Iterable
-from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model._base import LinearClassifierMixin, SparseCoefMixin
-from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
-from sklearn.utils import check_random_state, compute_class_weight
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.base import RegressorMixin, _fit_context
+from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.utils import compute_class_weight
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hogwild.compiled import strict_kernel
-from hogwild.engine.choose import make_runner
-from hogwild.engine.engines import ENGINES, Engine, resolve_engine
-from hogwild.engine.task import Task
-from hogwild.engine.training import DivergedError, Outcome, Progress, Stopping, train
-from hogwild.estimators.linear_task import (
-    LinearOptions,
-    LinearState,
-    l1_share,
-    make_schedule,
-    make_task,
-    new_state,
-    penalty_value,
-    restart_ftrl,
-)
-from hogwild.estimators.progress import Reporter
-from hogwild.estimators.step_size import search_eta0
-from hogwild.estimators.threads import counted, threads_for
+from hogwild.estimators.base import REGRESSION_LOSSES, BaseSGD, loss_functions
+from hogwild.estimators.labels import encode
+from hogwild.estimators.threads import threads_for
 from hogwild.estimators.validation import check_matrix
 from hogwild.losses import LOSSES
-from hogwild.schedules import SCHEDULES
-from hogwild.steps.rows import as_rows
-
-MAX_INT = np.iinfo(np.int32).max
-REGRESSION_LOSSES = [name for name, loss in LOSSES.items() if not loss.margin]
-_EMPTY = np.empty(0, np.uint32)
-
-
-def _loss_functions(names: Iterable[str]) -> dict[str, tuple]:
-    """Losses by name, each with its default parameter, as scikit-learn's classes list them."""
-    return {name: (LOSSES[name], 0.1 if LOSSES[name].parameter is None else LOSSES[name].parameter) for name in names}
-
-
-class _SGD(SparseCoefMixin, BaseEstimator):
-    """What both estimators share: parameters, state, the call of the engine."""
-
-    _parameter_constraints: ClassVar[dict] = {
-        "penalty": [StrOptions({"l2", "l1", "elasticnet"}), None],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "l1_ratio": [Interval(Real, 0, 1, closed="both"), None],
-        "fit_intercept": ["boolean"],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "tol": [Interval(Real, 0, None, closed="left"), None],
-        "shuffle": ["boolean", StrOptions({"blocks", "full"})],
-        "verbose": ["verbose"],
-        "epsilon": [Interval(Real, 0, None, closed="left")],
-        "n_jobs": [Integral, None],
-        "random_state": ["random_state"],
-        "learning_rate": [StrOptions(set(SCHEDULES))],
-        "eta0": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, None, None, closed="neither")],
-        "decay": [Interval(Real, 0, 1, closed="right")],
-        "beta": [Interval(Real, 0, None, closed="left")],
-        "search_every": [Interval(Integral, 1, None, closed="left"), None],
-        "intercept_decay": [Interval(Real, 0, None, closed="left")],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "warm_start": ["boolean"],
-        "average": [Interval(Integral, 0, None, closed="neither"), "boolean"],
-        "engine": [StrOptions(set(ENGINES)), *Engine.__args__],
-        "progress": ["boolean"],
-        "callback": [callable, None],
-    }
-
-    def _check_options(self, for_partial_fit: bool) -> None:
-        if self.early_stopping and for_partial_fit:
-            raise ValueError("early_stopping should be False with partial_fit")
-        if self.learning_rate == "optimal" and self.alpha == 0:
-            raise ValueError(
-                "alpha must be > 0 since learning_rate is 'optimal'. "
-                "alpha is used to compute the optimal learning rate."
-            )
-        passive_loss = "hinge" if self._classifies else "epsilon_insensitive"
-        if self.learning_rate in ("pa1", "pa2") and self.loss != passive_loss:
-            raise ValueError(f"Learning rate '{self.learning_rate}' only works with loss '{passive_loss}'.")
-        if self.penalty == "elasticnet" and self.l1_ratio is None:
-            raise ValueError("l1_ratio must be set when penalty is 'elasticnet'")
-        if self.learning_rate == "ftrl" and self.average:
-            raise ValueError("average is not defined for learning_rate 'ftrl': its weights follow from sums already")
-        if self.learning_rate == "ftrl" and self.beta == 0:
-            raise ValueError("beta must be > 0 for learning_rate 'ftrl'")
-        resolve_engine(self.engine, 2)
-
-    def _options(self) -> LinearOptions:
-        return LinearOptions(
-            loss=self.loss,
-            epsilon=self.epsilon,
-            penalty=self.penalty,
-            alpha=self.alpha,
-            l1_ratio=self.l1_ratio or 0.0,
-            learning_rate=self.learning_rate,
-            eta0=self.eta0,
-            power_t=self.power_t,
-            beta=self.beta,
-            fit_intercept=self.fit_intercept,
-            intercept_decay=self.intercept_decay,
-            average=int(self.average),
-        )
-
-    # ------------------------------------------------------------------------------------------ state
-
-    def _start(self, n_features: int, n_columns: int, dtype: np.dtype, coef: Any, intercept: Any) -> None:
-        """Allocate a new state, at `coef` and `intercept` if given."""
-        options = self._options()
-        state = new_state(options, n_features, n_columns, dtype)
-        if coef is not None:
-            coef = np.asarray(coef.toarray() if hasattr(coef, "toarray") else coef, dtype=dtype)
-            if n_columns > 1:
-                if coef.shape != (n_columns, n_features):
-                    raise ValueError("Provided ``coef_`` does not match dataset. ")
-                coef = coef.T
-            elif coef.size != n_features:
-                raise ValueError("Provided coef_init does not match dataset.")
-            state.coef[...] = coef.reshape(state.coef.shape)
-        if intercept is not None:
-            intercept = np.asarray(intercept, dtype=dtype)
-            if intercept.shape != (n_columns,) and not (n_columns == 1 and intercept.shape == ()):
-                raise ValueError("Provided intercept_init does not match dataset.")
-            state.intercept[...] = intercept
-        if self.learning_rate == "ftrl":
-            restart_ftrl(state, options)
-        self._state: LinearState = state
-        self.t_ = 1.0
-
-    def _adopt_user_changes(self) -> None:
-        """Go on from `coef_` and `intercept_` where the user has put others in their place."""
-        state = self._state
-        if state.averaged_rows or not hasattr(self, "coef_"):
-            return
-        coef = self.coef_.toarray() if hasattr(self.coef_, "toarray") else np.asarray(self.coef_)
-        coef = coef.T if state.coef.ndim == 2 else coef.reshape(-1)
-        intercept = np.atleast_1d(self.intercept_)
-        if not (np.array_equal(coef, state.coef) and np.array_equal(intercept, state.intercept)):
-            state.coef[...] = coef
-            state.intercept[...] = intercept
-            if self.learning_rate == "ftrl":
-                restart_ftrl(state, self._options())
-
-    def _publish(self, task: Task) -> None:
-        """Take over the clock and show the weights."""
-        state = self._state
-        state.t, state.penalty = task.t, task.penalty
-        if "summed" in state.arrays and state.arrays["summed"].size:
-            state.averaged_rows = max(0.0, task.t - max(1.0, float(self.average)))
-        self.t_ = task.t
-        self.coef_, self.intercept_ = self._weights()
-
-    def _weights(self) -> tuple[np.ndarray, np.ndarray]:
-        """`coef_` and `intercept_` in scikit-learn's shapes, without a copy where there is no average."""
-        coef, intercept = self._state.weights()
-        if coef.ndim == 2:
-            return coef.T, intercept
-        return (coef.reshape(1, -1) if self._classifies else coef), intercept
-
-    # ------------------------------------------------------------------------------------------ training
-
-    def _train(
-        self,
-        X: Any,
-        targets: np.ndarray,
-        sample_weight: np.ndarray | None,
-        positive: np.ndarray,
-        negative: np.ndarray,
-        *,
-        n_epochs: int,
-        n_threads: int,
-        validation: tuple | None = None,
-        kept: np.ndarray = _EMPTY,
-    ) -> Outcome:
-        """Run epochs on the engine and set the fitted attributes, also where Ctrl-C or divergence ends them."""
-        state, options = self._state, self._options()
-        rows = as_rows(X, targets, sample_weight)
-        if sample_weight is not None and not len(kept):
-            kept = np.flatnonzero(rows.weights).astype(np.uint32)
-            kept = _EMPTY if len(kept) == len(rows.targets) else kept
-        n_rows = len(kept) or len(rows.targets)
-        n_threads = min(n_threads, max(1, n_rows // 256))
-        rng = np.random.default_rng(check_random_state(self.random_state).randint(MAX_INT))
-        searches = self.learning_rate == "search"
-
-        def task_with(eta0: float, copied: LinearState | None = None):
-            return make_task(options, copied or state, rows, eta0=eta0, positive=positive, negative=negative)
-
-        eta0 = getattr(self, "eta0_", self.eta0) if self.t_ > 1.0 and n_epochs == 1 and searches else self.eta0
-        task = task_with(eta0)
-
-        def search() -> None:
-            def trial(eta: float):
-                copied = state.copy()
-                return task_with(eta, copied), lambda: penalty_value(options, copied.coef)
-
-            found = search_eta0(task, trial, rng, kept, start=task.schedule.eta0 if self._searched_at else 1.0)
-            # the schedule goes on from here: eta at the present clock is what was tried
-            task.schedule = make_schedule(options, found)
-            self._searched_at = task.t
-
-        def search_again() -> None:
-            if task.t - self._searched_at >= self.search_every:
-                runner.finish()
-                search()
-
-        if searches and not getattr(self, "_searched_at", 0.0):
-            self._searched_at = 0.0
-            search()
-        engine = resolve_engine(self.engine, n_threads)
-        stopping = Stopping(
-            tol=self.tol if n_epochs > 1 or self.early_stopping else None,
-            patience=self.n_iter_no_change,
-            penalty=lambda: 0.0 if options.learning_rate in ("pa1", "pa2") else penalty_value(options, state.coef),
-            score=self._make_score(validation, task),
-            adaptive=self.learning_rate == "adaptive",
-        )
-        with counted(n_threads), Reporter.of(self) as reporter:
-            runner = make_runner(
-                task,
-                engine,
-                n_threads,
-                rng,
-                n_epochs=n_epochs if self.tol is None else min(n_epochs, self.n_iter_no_change + 1),
-                copy_task=lambda: task_with(task.schedule.eta0, state.copy()),
-            )
-            try:
-                outcome = train(
-                    task,
-                    runner,
-                    n_epochs=n_epochs,
-                    shuffle=self.shuffle,
-                    rng=rng,
-                    kept=kept,
-                    stopping=stopping,
-                    epoch_decay=self.decay if self.learning_rate == "epoch_decay" else 1.0,
-                    callback=reporter.callback,
-                    publish=lambda: self._publish(task),
-                    before_slice=search_again if searches and self.search_every else None,
-                )
-            finally:
-                self.eta0_ = task.schedule.eta0
-                self.n_threads_ = runner.n_threads
-                self.engine_ = runner.describe()
-                self._publish(task)
-        self.n_iter_ = outcome.n_epochs
-        self.loss_curve_ = (self.loss_curve_ if hasattr(self, "loss_curve_") else []) + outcome.losses
-        if outcome.scores:
-            self.validation_scores_ = outcome.scores
-        if outcome.interrupted:
-            raise KeyboardInterrupt
-        return outcome
-
-    def _make_score(self, validation: tuple | None, task: Task) -> Callable[[], float] | None:
-        if validation is None:
-            return None
-        X, y, weight = validation
-
-        def score() -> float:
-            self._publish(task)
-            return self.score(X, y, sample_weight=weight)
-
-        return score
-
-    def _split(self, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Rows to train on and rows to validate on."""
-        splitter = StratifiedShuffleSplit if self._classifies else ShuffleSplit
-        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
-        training, held_out = next(split.split(np.zeros((len(y), 1)), y))
-        if sample_weight is not None:
-            if not np.any(sample_weight[held_out]):
-                raise ValueError(
-                    "The sample weights for validation set are all zero, consider using a different random state."
-                )
-            training = training[sample_weight[training] != 0]
-        if len(training) == 0 or len(held_out) == 0:
-            raise ValueError(
-                f"Splitting {len(y)} samples into a train set and a validation set with validation_fraction="
-                f"{self.validation_fraction!r} led to an empty set ({len(training)} and {len(held_out)} samples). "
-                "Please either change validation_fraction, increase number of samples, or disable early_stopping."
-            )
-        return np.sort(training).astype(np.uint32), held_out
-
-    def _fit_rows(self, X, y, targets, sample_weight, positive, negative, *, n_epochs: int, n_threads: int) -> None:
-        validation, kept = None, _EMPTY
-        if self.early_stopping:
-            kept, held_out = self._split(y, sample_weight)
-            validation = (X[held_out], y[held_out], None if sample_weight is None else sample_weight[held_out])
-        self._train(
-            X,
-            targets,
-            sample_weight,
-            positive,
-            negative,
-            n_epochs=n_epochs,
-            n_threads=n_threads,
-            validation=validation,
-            kept=kept,
-        )
-
-    def _warn_unconverged(self) -> None:
-        if self.tol is not None and self.tol > -math.inf and self.n_iter_ == self.max_iter:
-            warnings.warn(
-                "Maximum number of iteration reached before convergence. "
-                "Consider increasing max_iter to improve the fit.",
-                ConvergenceWarning,
-                stacklevel=3,
-            )
-        if self.power_t < 0:
-            warnings.warn(
-                "Negative values for `power_t` are deprecated in version 1.8 and will raise an error in 1.10. "
-                "Use values in the range [0.0, inf) instead.",
-                FutureWarning,
-                stacklevel=3,
-            )
-
-    def _begin_fit(self) -> tuple[Any, Any]:
-        """Forget an earlier fit; returns its weights where `warm_start` asks for them."""
-        warm = (self.coef_, self.intercept_) if self.warm_start and hasattr(self, "coef_") else (None, None)
-        for name in ("classes_", "loss_curve_", "validation_scores_", "_searched_at"):
-            if hasattr(self, name):
-                delattr(self, name)
-        return warm
-
-    def _check_weight(self, sample_weight: Any, X: Any) -> np.ndarray | None:
-        if sample_weight is None:
-            return None
-        return _check_sample_weight(sample_weight, X, dtype=X.dtype, allow_all_zero_weights=self.early_stopping)
-
-    def _to_sklearn(self, kind: type) -> Any:
-        check_is_fitted(self)
-        fitted = kind()
-        ours = self.get_params()
-        names = set(fitted.get_params())
-        known = {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
-        values = {name: value for name, value in ours.items() if name in names}
-        values["shuffle"] = bool(self.shuffle)
-        if self.learning_rate not in known:
-            values.update(learning_rate="constant", eta0=self.eta0_)
-        fitted.set_params(**values)
-        for name in ("coef_", "intercept_", "classes_", "n_features_in_", "feature_names_in_", "n_iter_", "t_"):
-            if hasattr(self, name):
-                value = getattr(self, name)
-                setattr(fitted, name, value.copy() if hasattr(value, "copy") else value)
-        return fitted
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-
-@strict_kernel
-def _mark(y, low, seen):
-    for i in range(np.uint64(y.size)):
-        seen[y[i] - low] = 1
-
-
-@strict_kernel
-def _number(y, low, numbers, codes):
-    for i in range(np.uint64(y.size)):
-        codes[i] = numbers[y[i] - low]
-
-
-def _encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Classes in ascending order and the class number of each row; whole numbers in a small range without sorting."""
-    if y.dtype.kind in "iub" and len(y):
-        whole = y.astype(np.int64, copy=False)
-        low, high = int(whole.min()), int(whole.max())
-        if high - low < max(1_000, len(y)):
-            seen = np.zeros(high - low + 1, np.int32)
-            _mark(whole, low, seen)
-            codes = np.empty(len(y), np.int32)
-            _number(whole, low, np.cumsum(seen, dtype=np.int32) - 1, codes)
-            return (np.flatnonzero(seen) + low).astype(y.dtype), codes
-    if y.dtype.kind not in "US":  # text is always a class
-        check_classification_targets(y)
-    return np.unique(y, return_inverse=True)
 
 
 def _check_proba(self) -> bool:
@@ -402,7 +27,7 @@ def _check_proba(self) -> bool:
     return True
 
 
-class SGDClassifier(LinearClassifierMixin, _SGD):
+class SGDClassifier(LinearClassifierMixin, BaseSGD):
     """Linear classifier fitted by lock-free stochastic gradient descent.
 
     Minimises ``mean_i s_i l(y_i, w.x_i + b) + alpha * penalty(w)``, ``y_i`` -1 or +1, one step a row:
@@ -429,7 +54,8 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
         penalty; with `early_stopping` the validation score) by less than this. None: never.
     shuffle : bool or {"blocks", "full"}, default=True
         Order of the rows in each epoch. ``"blocks"``: random blocks of 32 consecutive rows, shuffled within, which is
-        nearly as fast as file order; ``"full"``: any order; True: full below 16,384 rows, else blocks.
+        nearly as fast as file order; ``"full"``: any order; True: full below 16,384 rows and where the rows are sorted
+        by their labels, else blocks.
     verbose : int, default=0
         Print a line for each epoch.
     epsilon : float, default=0.1
@@ -527,9 +153,9 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
     """
 
     _classifies = True
-    loss_functions: ClassVar[dict] = _loss_functions(LOSSES)
+    loss_functions: ClassVar[dict] = loss_functions(LOSSES)
     _parameter_constraints: ClassVar[dict] = {
-        **_SGD._parameter_constraints,
+        **BaseSGD._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
@@ -618,7 +244,7 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
         warm = self._begin_fit()
         n_threads = threads_for(self.n_jobs, X.shape[0] if hasattr(X, "shape") and X.shape else 0)
         X, y = check_matrix(self, X, y, reset=True, n_threads=n_threads)
-        self.classes_, codes = _encode(y)
+        self.classes_, codes = encode(y)
         self._begin_classes(
             X,
             coef_init if coef_init is not None else warm[0],
@@ -739,7 +365,7 @@ class SGDClassifier(LinearClassifierMixin, _SGD):
         return self._to_sklearn(Peer)
 
 
-class SGDRegressor(RegressorMixin, _SGD):
+class SGDRegressor(RegressorMixin, BaseSGD):
     """Linear regression fitted by lock-free stochastic gradient descent.
 
     Minimises ``mean_i s_i l(y_i, w.x_i + b) + alpha * penalty(w)``. Parameters, defaults and attributes are those of
@@ -780,9 +406,9 @@ class SGDRegressor(RegressorMixin, _SGD):
     """
 
     _classifies = False
-    loss_functions: ClassVar[dict] = _loss_functions(REGRESSION_LOSSES)
+    loss_functions: ClassVar[dict] = loss_functions(REGRESSION_LOSSES)
     _parameter_constraints: ClassVar[dict] = {
-        **_SGD._parameter_constraints,
+        **BaseSGD._parameter_constraints,
         "loss": [StrOptions(set(REGRESSION_LOSSES))],
     }
 
@@ -921,6 +547,3 @@ class SGDRegressor(RegressorMixin, _SGD):
         from sklearn.linear_model import SGDRegressor as Peer
 
         return self._to_sklearn(Peer)
-
-
-__all__ = ["DivergedError", "Progress", "SGDClassifier", "SGDRegressor", "l1_share"]

@@ -1,0 +1,36 @@
+"""Labels of any kind as class numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+from sklearn.utils.multiclass import check_classification_targets
+
+from hogwild.compiled import strict_kernel
+
+
+@strict_kernel
+def _mark(y, low, seen):
+    for i in range(np.uint64(y.size)):
+        seen[y[i] - low] = 1
+
+
+@strict_kernel
+def _number(y, low, numbers, codes):
+    for i in range(np.uint64(y.size)):
+        codes[i] = numbers[y[i] - low]
+
+
+def encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Classes in ascending order and the class number of each row; whole numbers in a small range without sorting."""
+    if y.dtype.kind in "iub" and len(y):
+        whole = y.astype(np.int64, copy=False)
+        low, high = int(whole.min()), int(whole.max())
+        if high - low < max(1_000, len(y)):
+            seen = np.zeros(high - low + 1, np.int32)
+            _mark(whole, low, seen)
+            codes = np.empty(len(y), np.int32)
+            _number(whole, low, np.cumsum(seen, dtype=np.int32) - 1, codes)
+            return (np.flatnonzero(seen) + low).astype(y.dtype), codes
+    if y.dtype.kind not in "US":  # text is always a class
+        check_classification_targets(y)
+    return np.unique(y, return_inverse=True)
