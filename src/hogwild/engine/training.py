@@ -162,8 +162,11 @@ def train(
     outcome, watch = Outcome(), _Watch(stopping)
     shuffle = choose_shuffle(shuffle, task.rows.targets[kept] if len(kept) else task.rows.targets)
     slice_rows, began, done = _first_slice(task, runner), time.perf_counter(), 0
-    # folded after each epoch where that is cheap, so that the bits do not depend on whether anybody looks
-    small = FOLD_SHARE * task.n_settled <= n_rows * task.row_length * task.n_columns
+    # folded after each epoch where that is cheap, so that the bits do not depend on whether anybody looks; a penalty
+    # that weights take when they are touched stays lazy
+    small = (
+        FOLD_SHARE * task.n_settled <= n_rows * task.row_length * task.n_columns and not task.model.settings.penalised
+    )
     try:
         with deferred_interrupt() as interrupted:
             for epoch in range(1, n_epochs + 1):
