@@ -26,6 +26,8 @@ from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.core.caching import FunctionCache
+from numba.cpython.unsafe.numbers import leading_zeros as leading_zeros
+from numba.cpython.unsafe.numbers import trailing_zeros as trailing_zeros
 from numba.extending import intrinsic
 
 from hogwild.folders import cache_folder, writable

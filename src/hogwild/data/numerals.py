@@ -11,9 +11,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 import numpy as np
-from numba.cpython.unsafe.numbers import leading_zeros, trailing_zeros
 
-from hogwild.compiled import inlined, strict_kernel
+from hogwild.compiled import inlined, leading_zeros, strict_kernel, trailing_zeros
 
 PADDING = 32  # bytes that must be readable behind every numeral: whole words are loaded
 
