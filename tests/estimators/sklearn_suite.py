@@ -12,8 +12,8 @@ import sklearn.linear_model
 import hogwild
 
 
-class Classifier(hogwild.SGDClassifier):
-    """With scikit-learn's smaller steps of the intercept on sparse data, an option of ours."""
+class SmallerInterceptSteps:
+    """scikit-learn's smaller steps of the intercept on sparse data, an option of ours."""
 
     def fit(self, X, y, *arguments, **named):
         self.intercept_decay = 0.01 if sp.issparse(X) else 1.0
@@ -24,16 +24,12 @@ class Classifier(hogwild.SGDClassifier):
         return super().partial_fit(X, y, *arguments, **named)
 
 
-class Regressor(hogwild.SGDRegressor):
-    """As `Classifier`."""
+class Classifier(SmallerInterceptSteps, hogwild.SGDClassifier):
+    pass
 
-    def fit(self, X, y, *arguments, **named):
-        self.intercept_decay = 0.01 if sp.issparse(X) else 1.0
-        return super().fit(X, y, *arguments, **named)
 
-    def partial_fit(self, X, y, *arguments, **named):
-        self.intercept_decay = 0.01 if sp.issparse(X) else 1.0
-        return super().partial_fit(X, y, *arguments, **named)
+class Regressor(SmallerInterceptSteps, hogwild.SGDRegressor):
+    pass
 
 
 sklearn.linear_model.SGDClassifier = Classifier
