@@ -39,6 +39,7 @@ STRICT: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "n
 OPTIONS: dict[str, Any] = {**STRICT, "fastmath": FASTMATH}
 
 LINE = 64  # bytes in a cache line
+_WITHOUT_KERNELS = {"cli", "report", "models.py", "encoding.py"}
 _UNUSED_DAYS = 60  # a cache of another version that nobody opened for so long is removed
 
 
@@ -47,10 +48,15 @@ _UNUSED_DAYS = 60  # a cache of another version that nobody opened for so long i
 
 @functools.cache
 def sources_digest() -> str:
-    """Digest of all of the package's sources and of Numba's version: what compiled code depends on."""
+    """Digest of the package's sources and of Numba's version: what compiled code depends on.
+
+    The floors above the kernels are left out: imports go downwards, so no kernel knows them.
+    """
     digest = hashlib.sha256(f"{numba.__version__} {np.__version__} {platform.python_version()}".encode())
     package = Path(__file__).parent
     for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] in _WITHOUT_KERNELS:
+            continue
         digest.update(str(path.relative_to(package)).encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:20]
