@@ -6,6 +6,10 @@ import importlib
 from typing import Any
 
 _PLACES = {
+    "open": "hogwild.data.sources",
+    "Batch": "hogwild.data.batch",
+    "Columns": "hogwild.data.columns",
+    "Svmlight": "hogwild.data.svmlight_lines",
     "load_svmlight": "hogwild.data.svmlight",
     "dump_svmlight": "hogwild.data.svmlight",
     "DataError": "hogwild.data.errors",

@@ -23,6 +23,8 @@ import numpy as np
 from hogwild.data.errors import DataError
 
 PathLike = str | os.PathLike[str]
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+_ZSTD_CHUNK = 1 << 18  # bytes decompressed at once
 
 
 def read_bytes(path: PathLike) -> np.ndarray:
@@ -155,23 +157,55 @@ def _zstd() -> ModuleType:
     raise ImportError("reading and writing .zst files needs Python 3.14 or zstandard: pip install hogwild[zstd]")
 
 
-def _unzstd(content: bytes) -> bytes:
+def zstd_reader(raw: IO[bytes]) -> IO[bytes]:
+    """Decompress the frames of `raw` as a stream; EOFError where the last one is not complete."""
     zstd = _zstd()
-    if zstd.__name__ == "zstandard":
-        new, error = (lambda: zstd.ZstdDecompressor().decompressobj()), zstd.ZstdError
-    else:
-        new, error = zstd.ZstdDecompressor, zstd.ZstdError
-    pieces = []
+    return io.BufferedReader(_ZstdFrames(raw, zstd), 1 << 20)
+
+
+def zstd_error() -> type[Exception]:
+    """Return the exception that damaged .zst data raise."""
+    return _zstd().ZstdError
+
+
+class _ZstdFrames(io.RawIOBase):
+    """Frames of a .zst file, one after the other (the package's own reader takes a truncated file for a whole one)."""
+
+    def __init__(self, raw: IO[bytes], zstd: ModuleType) -> None:
+        self._raw, self._zstd = raw, zstd
+        self._frame: Any = None
+        self._waiting, self._decompressed = b"", memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        while not self._decompressed:
+            if self._frame is not None and self._frame.eof:
+                self._waiting, self._frame = self._frame.unused_data, None
+            if not self._waiting:
+                self._waiting = self._raw.read(_ZSTD_CHUNK)
+                if not self._waiting:
+                    if self._frame is not None:
+                        raise EOFError
+                    return 0
+            if self._frame is None:
+                native = self._zstd.__name__ != "zstandard"
+                self._frame = self._zstd.ZstdDecompressor() if native else self._zstd.ZstdDecompressor().decompressobj()
+            self._decompressed = memoryview(self._frame.decompress(self._waiting))
+            self._waiting = b""
+        count = min(len(buffer), len(self._decompressed))
+        buffer[:count] = self._decompressed[:count]
+        self._decompressed = self._decompressed[count:]
+        return count
+
+
+def _unzstd(content: bytes) -> bytes:
     try:
-        while content:  # a file may hold several frames
-            frame = new()
-            pieces.append(frame.decompress(content))
-            if not frame.eof:
-                raise EOFError
-            content = frame.unused_data
-    except error as problem:
+        with zstd_reader(io.BytesIO(content)) as file:
+            return file.read()
+    except zstd_error() as problem:
         raise ValueError(problem) from problem
-    return b"".join(pieces)
 
 
 def _zstd_writer(file: IO[bytes]) -> Any:

@@ -12,8 +12,8 @@ import numpy as np
 
 from hogwild.data.errors import DataError
 
-_NEWLINE = 10
-_BOM = b"\xef\xbb\xbf"
+NEWLINE = 10
+BOM = b"\xef\xbb\xbf"
 _STEP = 1 << 16  # bytes in which the next line end is looked for at a time
 
 
@@ -31,34 +31,34 @@ def split_lines(text: np.ndarray, size: int, padding: int) -> list[Part]:
 
     The last lines are copied for that, and given the line end that may be missing. A byte order mark is left out.
     """
-    start = len(_BOM) if text[: len(_BOM)].tobytes() == _BOM else 0
-    last = _last_line_end(text, start, len(text) - padding)
+    start = len(BOM) if text[: len(BOM)].tobytes() == BOM else 0
+    last = last_line_end(text, start, len(text) - padding)
     cuts = [start]
     while cuts[-1] < last:
-        cuts.append(_next_line_end(text, min(cuts[-1] + size, last) - 1))
+        cuts.append(next_line_end(text, min(cuts[-1] + size, last) - 1))
     parts = [Part(text, begin, end, 0) for begin, end in itertools.pairwise(cuts)]
     if last < len(text):
-        tail = np.full(len(text) - last + 1 + padding, _NEWLINE, np.uint8)
+        tail = np.full(len(text) - last + 1 + padding, NEWLINE, np.uint8)
         tail[: len(text) - last] = text[last:]
         tail.flags.writeable = False
         parts.append(Part(tail, 0, len(text) - last + 1, last))
     return parts
 
 
-def _next_line_end(text: np.ndarray, position: int) -> int:
+def next_line_end(text: np.ndarray, position: int) -> int:
     """Place behind the first line end from `position` on; there is one."""
     while True:
-        found = np.flatnonzero(text[position : position + _STEP] == _NEWLINE)
+        found = np.flatnonzero(text[position : position + _STEP] == NEWLINE)
         if len(found):
             return position + int(found[0]) + 1
         position += _STEP
 
 
-def _last_line_end(text: np.ndarray, start: int, stop: int) -> int:
+def last_line_end(text: np.ndarray, start: int, stop: int) -> int:
     """Place behind the last line end in ``text[start:stop]``, or `start`."""
     while stop > start:
         begin = max(start, stop - _STEP)
-        found = np.flatnonzero(text[begin:stop] == _NEWLINE)
+        found = np.flatnonzero(text[begin:stop] == NEWLINE)
         if len(found):
             return begin + int(found[-1]) + 1
         stop = begin
@@ -87,12 +87,13 @@ def in_threads(function: Callable[..., Any], tasks: Iterable[tuple], threads: in
 
 def data_error(path: str | os.PathLike[str], text: np.ndarray, position: int, expected: str) -> DataError:
     """Describe what stands at `position`: its line, its column and the word that begins there."""
-    line = 1 + int(np.count_nonzero(text[:position] == _NEWLINE))
-    column = position - _last_line_end(text, 0, position) + 1
-    return DataError(path, line, column, _found(text, position), expected)
+    line = 1 + int(np.count_nonzero(text[:position] == NEWLINE))
+    column = position - last_line_end(text, 0, position) + 1
+    return DataError(path, line, column, found_at(text, position), expected)
 
 
-def _found(text: np.ndarray, position: int) -> str:
+def found_at(text: np.ndarray, position: int) -> str:
+    """Describe the word that begins at `position`, or what else is there."""
     shown = text[position : position + 41].tobytes()
     if not shown or shown[:1] in b"\r\n":
         return "a carriage return" if shown[:1] == b"\r" and shown[1:2] != b"\n" and len(shown) > 1 else "end of line"

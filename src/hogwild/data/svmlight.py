@@ -29,10 +29,10 @@ from hogwild.data.svmlight_kernel import (
 )
 
 _PART = 1 << 22  # bytes: a few milliseconds of work, and what is counted is still in the cache when it is read
-_WIDEST = 2**32 - 1
-_LABELS = {"auto": AUTO, "number": NUMBER, "text": TEXT}
+WIDEST = 2**32 - 1
+LABELS = {"auto": AUTO, "number": NUMBER, "text": TEXT}
 _WORD_END = re.compile(rb"[ \t\r\n#]")
-_NOT_FINITE = {"nan", "inf", "infinity"}
+NOT_FINITE = {"nan", "inf", "infinity"}
 _ROWS_AT_ONCE = 4096
 
 
@@ -100,17 +100,17 @@ def load_svmlight(
     dtype = np.dtype(dtype)
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype is float32 or float64, not {dtype}")
-    if labels not in _LABELS:
+    if labels not in LABELS:
         raise ValueError(f"labels is 'auto', 'number' or 'text', not {labels!r}")
     if zero_based not in (True, False, "auto"):
         raise ValueError(f"zero_based is True, False or 'auto', not {zero_based!r}")
-    if n_features is not None and not 1 <= n_features <= _WIDEST + 1:
+    if n_features is not None and not 1 <= n_features <= WIDEST + 1:
         raise ValueError(f"n_features lies between 1 and 2**32, not {n_features}")
 
     text = read_bytes(path)
     shift = 0 if zero_based is True else 1
-    limit = _WIDEST if n_features is None else min(n_features - 1 + shift, _WIDEST)
-    rules = Rules(_LABELS[labels], dtype == np.float32, shift, 1 if zero_based is False else 0, limit)
+    limit = WIDEST if n_features is None else min(n_features - 1 + shift, WIDEST)
+    rules = Rules(LABELS[labels], dtype == np.float32, shift, 1 if zero_based is False else 0, limit)
     rows = _read(path, text, rules, dtype, n_features, n_threads(n_jobs))
     shift = 0 if rows.lowest == 0 else shift
     if shift == 0 and rules.shift == 1:  # "auto", and an index 0 has turned up
@@ -200,13 +200,13 @@ def _shortened(array: np.ndarray, size: int) -> np.ndarray:
 
 
 def _decided(path: PathLike, text: np.ndarray, place: int, dtype: np.dtype) -> np.floating:
-    value = decide(_word_at(text, place).decode(), dtype)
+    value = decide(word_at(text, place).decode(), dtype)
     if not np.isfinite(value):
         raise data_error(path, text, place, f"a number within the range of {dtype}")
     return value
 
 
-def _word_at(text: np.ndarray, place: int) -> bytes:
+def word_at(text: np.ndarray, place: int) -> bytes:
     length = 64
     while True:
         piece = text[place : place + length].tobytes()
@@ -240,13 +240,13 @@ def _labels(path: PathLike, text: np.ndarray, rows: _Rows, mode: int) -> np.ndar
     words = []
     for start in starts:
         try:
-            words.append(_word_at(text, start).decode())
+            words.append(word_at(text, start).decode())
         except UnicodeDecodeError:
             raise data_error(path, text, start, "text in UTF-8") from None
     if mode == TEXT:
         return np.array(words)
     for start, word in zip(starts, words, strict=True):
-        if word.lstrip("+-").lower() in _NOT_FINITE:
+        if word.lstrip("+-").lower() in NOT_FINITE:
             raise data_error(path, text, start, "a finite number (labels='text' reads such a word as it is)")
     if rows.label_kinds & WORDS:
         return np.array(words)
@@ -299,7 +299,7 @@ def dump_svmlight(X: sparse.spmatrix | np.ndarray, y: np.ndarray, path: PathLike
     y = np.asarray(y)
     if y.shape != (X.shape[0],):
         raise ValueError(f"y has shape {y.shape}, expected one label for each of the {X.shape[0]} rows of X")
-    if X.shape[1] + (not zero_based) > _WIDEST + 1:
+    if X.shape[1] + (not zero_based) > WIDEST + 1:
         raise ValueError(f"X has {X.shape[1]} columns; the format holds indices below 2**32")
     if not X.has_canonical_format:
         X = X.copy()

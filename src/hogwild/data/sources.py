@@ -1,0 +1,183 @@
+"""Rows of any size and format behind one interface: `open` them, iterate over batches, as often as they can be read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from hogwild.data import registry
+from hogwild.data.batch import Batch
+from hogwild.data.files import PathLike
+from hogwild.data.lines import BLOCK_BYTES, Reading, in_background, read_lines
+from hogwild.data.locations import STANDARD_INPUT, expand, fingerprint, sample, stored_bytes
+from hogwild.data.numerals import PADDING
+from hogwild.data.parts import BOM, NEWLINE, Part, last_line_end, next_line_end
+from hogwild.data.parts import n_threads as threads_of
+
+_SAMPLE = 1 << 20  # bytes that options left open are decided by
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Rows that can be iterated over in batches, as `open` gives them and estimators take them.
+
+    Attributes
+    ----------
+    n_features : int or None
+        Number of columns; None where only the last row tells.
+    reading : Reading
+        What the last or present iteration has cost.
+    """
+
+    n_features: int | None
+    reading: Reading
+
+    def __iter__(self) -> Iterator[Batch]: ...
+
+
+class TextRows:
+    """Files of one text format.
+
+    Parameters
+    ----------
+    locations : list of str
+        As `locations.expand` gives them.
+    text_format : TextFormat
+    n_jobs : int, optional
+        Threads that parse.
+    bad_lines : {"error", "skip"}
+    """
+
+    def __init__(
+        self,
+        locations: list[str],
+        text_format: Any,
+        *,
+        n_jobs: int | None = None,
+        bad_lines: str = "error",
+        block_bytes: int = BLOCK_BYTES,
+    ) -> None:
+        self.locations, self.format, self.bad_lines = locations, text_format, bad_lines
+        self.n_threads, self.block_bytes = threads_of(n_jobs), block_bytes
+        self.reading = Reading()
+        self._taken = False
+
+    @property
+    def n_features(self) -> int | None:
+        """Number of columns, where the format fixes it."""
+        return self.format.n_features
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether the rows can be read more than once."""
+        return STANDARD_INPUT not in self.locations
+
+    @property
+    def stored_bytes(self) -> int | None:
+        """Bytes of all files as they are stored; None where it is not known."""
+        sizes = [stored_bytes(location) for location in self.locations]
+        return None if None in sizes else sum(sizes)
+
+    def fingerprint(self) -> str:
+        """Digest of names, sizes and times of the files and of the format's options."""
+        state = [self.format.name, registry.to_json(self.format), self.bad_lines]
+        state += [fingerprint(location) for location in self.locations]
+        return hashlib.blake2b(json.dumps(state).encode(), digest_size=12).hexdigest()
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Read all rows from the start."""
+        if self._taken and not self.repeatable:
+            raise ValueError("standard input can be read only once: give a file, or let a cache be written")
+        self._taken = True
+        self.reading = Reading()
+        batches = read_lines(
+            self.format,
+            self.locations,
+            n_threads=self.n_threads,
+            bad_lines=self.bad_lines,
+            block_bytes=self.block_bytes,
+            reading=self.reading,
+        )
+        return in_background(batches, 2, self.reading) if self.n_threads > 1 else batches
+
+
+def open(
+    *sources: PathLike,
+    format: str | Any = "auto",
+    n_jobs: int | None = None,
+    bad_lines: str = "error",
+    **options: Any,
+) -> Any:
+    """Open rows of any size and format for training, prediction or conversion.
+
+    Parameters
+    ----------
+    *sources : str or path-like
+        Files, folders, patterns, URLs, ``-`` for standard input (see `locations.expand`), of one format; any of
+        .gz, .bz2, .xz, .zst.
+    format : str or TextFormat, default "auto"
+        ``"svmlight"``, ``"libffm"``, ``"vw"``, ``"csv"``, ``"tsv"``, ``"criteo"``, ``"jsonl"``, ``"text"``,
+        ``"arrow"`` (Parquet, Feather, Arrow IPC), ``"hog"``. "auto" goes by the extension, else by the first line.
+    n_jobs : int, optional
+        Threads that parse; None is one, -1 all cores. The rows do not depend on it.
+    bad_lines : {"error", "skip"}, default "error"
+        Stop at the first bad line, or leave bad lines out and count them in ``reading.bad_lines``.
+    **options
+        Options of the format: see the classes in `hogwild.data`.
+
+    Returns
+    -------
+    rows
+        Iterable of `Batch`, with ``n_features`` (None where only the last row tells) and ``reading``. `HogRows` for
+        cache files, which estimators visit in random order.
+
+    Raises
+    ------
+    FileNotFoundError, DataError, ValueError
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import hogwild
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "rows.svm")
+    ...     hogwild.data.dump_svmlight([[0.5, 2.0], [0.0, 1.0]], [1, -1], name)
+    ...     rows = hogwild.data.open(name)
+    ...     [batch.labels.tolist() for batch in rows]
+    [[1, -1]]
+    """
+    locations = expand(sources)
+    if isinstance(format, str):
+        name = registry.detect(locations) if format == "auto" else format
+        if name in registry.OPENERS:
+            return registry.OPENERS[name](locations, n_jobs=n_jobs, bad_lines=bad_lines, **options)
+        format = registry.make(name, options)
+    elif options:
+        raise ValueError(f"found options ({', '.join(options)}) beside a format that has its own")
+    return TextRows(locations, _decided(format, locations[0]), n_jobs=n_jobs, bad_lines=bad_lines)
+
+
+def _decided(text_format: Any, location: str) -> Any:
+    """Let the format decide by the first lines what its options leave open."""
+    if not hasattr(text_format, "decided"):
+        return text_format
+    text = np.frombuffer(sample(location, _SAMPLE) + bytes(PADDING), np.uint8)
+    stop = last_line_end(text, 0, len(text) - PADDING)
+    if len(text) - PADDING < _SAMPLE and stop < len(text) - PADDING:  # the last line's end may be missing
+        text = np.concatenate([text[:-PADDING], np.full(PADDING + 1, NEWLINE, np.uint8)])
+        stop = len(text) - PADDING
+    start = len(BOM) if text[: len(BOM)].tobytes() == BOM and stop else 0
+    if text_format.header_lines:
+        ends = [start]
+        for _ in range(text_format.header_lines):
+            if ends[-1] >= stop:
+                return text_format
+            ends.append(next_line_end(text, ends[-1]))
+        lines = [text[low : high - 1].tobytes().removesuffix(b"\r") for low, high in pairwise(ends)]
+        text_format, start = text_format.with_header(lines), ends[-1]
+    return text_format.decided(Part(text, start, stop, 0)) if stop > start else text_format
