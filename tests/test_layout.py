@@ -14,6 +14,7 @@ FLOORS = [
     {"losses", "penalties", "schedules"},
     {"steps"},
     {"data"},
+    {"storage"},
     {"engine"},
     {"estimators"},
     {"encoding"},

@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 _PLACES = {
     "SGDClassifier": "hogwild.estimators.sgd",
     "SGDRegressor": "hogwild.estimators.sgd",
+    "Checkpoint": "hogwild.estimators.checkpoint",
     "DivergedError": "hogwild.engine.training",
     "Progress": "hogwild.engine.training",
     "save": "hogwild.models",
@@ -21,6 +22,7 @@ __all__ = ["__version__", *sorted(_PLACES)]
 if TYPE_CHECKING:
     from hogwild.engine.training import DivergedError as DivergedError
     from hogwild.engine.training import Progress as Progress
+    from hogwild.estimators.checkpoint import Checkpoint as Checkpoint
     from hogwild.estimators.sgd import SGDClassifier as SGDClassifier
     from hogwild.estimators.sgd import SGDRegressor as SGDRegressor
     from hogwild.models import load as load

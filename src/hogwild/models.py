@@ -6,7 +6,6 @@ the same bits. All else stands in safetensors' metadata, each entry JSON text: s
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import json
 import os
@@ -17,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hogwild.data.errors import DataError
-from hogwild.data.files import write_whole
 from hogwild.encoding import decode, decode_labels, encode, encode_labels
+from hogwild.storage import DIGEST, digest, write
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -26,10 +25,19 @@ if TYPE_CHECKING:
 FORMAT = 1  # raise it with any change that older versions of hogwild would misread; older files are read for ever
 CLASSES = {"SGDClassifier": "hogwild.estimators.sgd", "SGDRegressor": "hogwild.estimators.sgd"}  # what load may build
 
-_FITTED = ("t_", "n_iter_", "loss_curve_", "validation_scores_", "eta0_", "n_threads_", "engine_", "n_features_in_")
+_FITTED = (
+    "t_",
+    "n_iter_",
+    "loss_curve_",
+    "progressive_curve_",
+    "validation_scores_",
+    "eta0_",
+    "n_threads_",
+    "engine_",
+    "n_features_in_",
+)
 _CLOCKS = ("t", "penalty", "averaged_rows")
 _SHOWN = ("coef_", "intercept_")
-_DIGEST = "digest"
 _EXPECTED = "a model file of hogwild"
 _COMPRESSED = (".gz", ".bz2", ".xz", ".zst")  # names that `write_whole` compresses for
 
@@ -70,7 +78,6 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], extra: Mapping[
     >>> bool((loaded.predict(X) == clf.predict(X)).all())
     True
     """
-    from safetensors.numpy import save as to_bytes
     from sklearn.utils.validation import check_is_fitted
 
     name = type(estimator).__name__
@@ -102,11 +109,7 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], extra: Mapping[
         "sparsified": hasattr(estimator.coef_, "toarray"),
         "extra": dict(extra or {}),
     }
-    metadata = {key: json.dumps(value, ensure_ascii=False, allow_nan=False) for key, value in about.items()}
-    metadata[_DIGEST] = _digest(metadata, arrays)
-    content = to_bytes(arrays, metadata)
-    with write_whole(path) as file:
-        file.write(content)
+    write(path, about, arrays)
 
 
 def load(path: str | os.PathLike[str]) -> BaseEstimator:
@@ -127,10 +130,7 @@ def load(path: str | os.PathLike[str]) -> BaseEstimator:
         A ValueError that says what was found and what was expected.
     """
     about, arrays = _read(path, with_arrays=True)
-    if (
-        _digest({key: text for key, text in about["texts"].items() if key != _DIGEST}, arrays)
-        != about["texts"][_DIGEST]
-    ):
+    if digest(about["texts"], arrays) != about["texts"][DIGEST]:
         raise ModelError(path, found="content that does not agree with its digest", expected="an unaltered file")
     try:
         return _build(about, arrays)
@@ -191,18 +191,6 @@ def _arrays(estimator: BaseEstimator) -> dict[str, np.ndarray]:
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def _digest(texts: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
-    """Digest of everything in the file: a flipped bit in a weight would otherwise go unseen."""
-    digest = hashlib.blake2b(digest_size=16)
-    for key in sorted(texts):
-        digest.update(f"{key}={texts[key]}\n".encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
-    return digest.hexdigest()
-
-
 # ------------------------------------------------------------------------------------------------ from a file
 
 
@@ -227,10 +215,10 @@ def _read(path: str | os.PathLike[str], *, with_arrays: bool) -> tuple[dict[str,
 
 
 def _description(path: str | os.PathLike[str], texts: dict[str, str]) -> dict[str, Any]:
-    if "format" not in texts or _DIGEST not in texts:
+    if "format" not in texts or DIGEST not in texts:
         raise ModelError(path, found="a safetensors file without hogwild's description", expected=_EXPECTED)
     try:
-        about = {key: json.loads(text) for key, text in texts.items() if key != _DIGEST}
+        about = {key: json.loads(text) for key, text in texts.items() if key != DIGEST}
     except ValueError as error:
         raise ModelError(path, found=f"a damaged description ({error})", expected=_EXPECTED) from None
     if not isinstance(about["format"], int) or not 1 <= about["format"] <= FORMAT:

@@ -1,7 +1,7 @@
 """What the columns of a table mean: the schema that CSV, JSON lines, Parquet and tables in memory share.
 
-A category is the feature ``column=value`` with value 1, a number the feature ``column`` with its value, a cross the pair
-of two features with the product of their values; all are hashed (data/hashing.py) to ``2**bits`` feature numbers.
+A category is the feature ``column=value`` with value 1, a number the feature ``column`` with its value, a cross the
+pair of two features with the product of their values; all are hashed (data/hashing.py) to ``2**bits`` numbers.
 """
 
 from __future__ import annotations

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NamedTuple, Protocol
-
-import numpy as np
+from typing import ClassVar, NamedTuple, Protocol
 
 from hogwild.data.batch import Batch
 from hogwild.data.parts import Part
@@ -46,10 +44,14 @@ class TextFormat(Protocol):
     name: ClassVar[str]
 
     @property
-    def n_features(self) -> int | None: ...
+    def n_features(self) -> int | None:
+        """Number of columns, where the options fix it."""
+        ...
 
     @property
-    def header_lines(self) -> int: ...
+    def header_lines(self) -> int:
+        """Lines at the start of each file that are no rows."""
+        ...
 
     def parse(self, part: Part) -> Parsed:
         """Read the lines ``part.text[part.start:part.stop]``, each ended by a line feed.
@@ -68,13 +70,3 @@ class TextFormat(Protocol):
     def with_header(self, lines: list[bytes]) -> TextFormat:
         """Return the format as a file's header lines complete it (column names); itself for formats without one."""
         ...
-
-
-def options_of(text_format: Any) -> dict[str, Any]:
-    """Return the options of a format as JSON values."""
-    from dataclasses import asdict
-
-    return asdict(text_format)
-
-
-EMPTY_LABELS = np.empty(0, np.float64)

@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 from hogwild.data.columns import Columns
-from hogwild.data.errors import DataError
 from hogwild.data.locations import STANDARD_INPUT, sample, suffix
 
 # name: (module, class, options that the name stands for)
@@ -58,7 +57,7 @@ def detect(locations: list[str]) -> str:
     line = next((line for line in sample(first).splitlines() if line.strip() and not line.startswith(b"#")), b"")
     if _LIBFFM.fullmatch(line):
         return "libffm"
-    if _SVMLIGHT.fullmatch(line) or first == STANDARD_INPUT and not line:
+    if _SVMLIGHT.fullmatch(line) or (first == STANDARD_INPUT and not line):
         return "svmlight"
     if line.startswith(b"{"):
         return "jsonl"
@@ -147,5 +146,3 @@ def hog_rows(locations: list[str], *, n_jobs: int | None = None, bad_lines: str 
 
 
 OPENERS = {"arrow": arrow_rows, "hog": hog_rows}
-
-__all__ = ["EXTENSIONS", "NAMES", "OPENERS", "DataError", "detect", "from_json", "make", "to_json"]

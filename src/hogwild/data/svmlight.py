@@ -207,6 +207,7 @@ def _decided(path: PathLike, text: np.ndarray, place: int, dtype: np.dtype) -> n
 
 
 def word_at(text: np.ndarray, place: int) -> bytes:
+    """Return the word that begins at a place."""
     length = 64
     while True:
         piece = text[place : place + length].tobytes()

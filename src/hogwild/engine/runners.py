@@ -33,7 +33,8 @@ class SequentialRunner:
     """One thread, every row exactly in order."""
 
     n_threads = 1
-    fixed_slices = True  # their ends fold the scale into the weights: the bits depend on where they lie
+    fixed_slices = True
+    exact = True  # a run that goes on from `state` has the same bits
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -66,6 +67,14 @@ class SequentialRunner:
     def finish(self) -> None:
         """Bring everything lazy up to the clock: the model's arrays hold its weights."""
         close_clock(self._model, np.uint64(self.task.n_settled), self._work.running)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what is kept beside the model's arrays and the task's clock."""
+        return {"running": self._work.running.copy()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned."""
+        self._work.running[...] = state["running"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +120,7 @@ class ReplicasRunner:
         self._merge = "damped" if self._classic else engine.merge
         self._static = isinstance(engine, Replicas) and engine.deterministic
         self.fixed_slices = self._static or self._simulated
+        self.exact = self._static
         self._slices, self._due = 0, 1
         self._scale, self._area, self._count = 1.0, 0.0, 0.0
         if plan is None:
@@ -335,6 +345,22 @@ class ReplicasRunner:
         close_clock(task.model, np.uint64(task.n_settled), running)
         self._scale, self._area, self._count = 1.0, 0.0, 0.0
         self.merging.areas[:] = 0.0
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return what a deterministic run keeps beside the model's arrays and the task's clock."""
+        clock = [self._slices, self._due, self._scale, self._area, self._count]
+        kept = {"clock": np.array(clock, np.float64), "curvature": self.merging.curvature, "areas": self.merging.areas}
+        for k, replica in enumerate(self._replicas):
+            kept |= {f"factors.{k}": replica.factors, f"replica.{k}": replica.state}
+        return {name: array.copy() for name, array in kept.items()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` returned."""
+        self._slices, self._due = int(state["clock"][0]), int(state["clock"][1])
+        self._scale, self._area, self._count = state["clock"][2:].tolist()
+        self.merging.curvature[...], self.merging.areas[...] = state["curvature"], state["areas"]
+        for k, replica in enumerate(self._replicas):
+            replica.factors[...], replica.state[...] = state[f"factors.{k}"], state[f"replica.{k}"]
 
     def _run_threads(self, order: Order, starts: np.ndarray, low: int, high: int) -> float:
         task, merging = self.task, self.merging

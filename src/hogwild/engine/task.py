@@ -30,6 +30,7 @@ class Task:
     Attributes
     ----------
     rows : SparseRows or DenseRows
+        Those that are in memory at present.
     model : NamedTuple
         Arrays and settings of the model (steps/); changed in place.
     merges : dict of str to Merge
@@ -38,14 +39,14 @@ class Task:
         Further arrays by feature that merges keep up to date.
     schedule : Schedule
     n_features, n_columns : int
-    curvature : callable
-        ``curvature(sample of row numbers, by_feature) -> dict``: for each damped array the row-sum bound of the loss's
-        curvature along each parameter at the present weights (of the array's shape); arrays with a row for each feature
-        only where `by_feature` is true.
+    curvature_of : callable
+        ``curvature_of(rows, sample of row numbers, by_feature) -> dict``: for each damped array the row-sum bound of
+        the loss's curvature along each parameter at the present weights (of the array's shape); arrays with a row for
+        each feature only where `by_feature` is true.
     step_bound : float
         Largest step size where steps divide it themselves (passive-aggressive); infinity otherwise.
-    objective : callable, optional
-        ``objective(sample of row numbers, coef, intercept) -> float``, for self-tuned merges and measuring.
+    objective_of : callable, optional
+        ``objective_of(rows, sample of row numbers, coef, intercept) -> float``, for self-tuned merges and measuring.
     cost : float
         Time of a step relative to plain SGD's, for the length of slices.
     t, penalty : float
@@ -59,13 +60,21 @@ class Task:
     schedule: Schedule
     n_features: int
     n_columns: int
-    curvature: Callable[[np.ndarray, bool], dict[str, np.ndarray]]
+    curvature_of: Callable[[Rows, np.ndarray, bool], dict[str, np.ndarray]]
     step_bound: float = np.inf
-    objective: Callable | None = None
+    objective_of: Callable | None = None
     cost: float = 1.0
     t: float = 1.0
     penalty: float = 0.0
     settled: tuple[str, ...] = field(default=("coef", "intercept"))
+
+    def curvature(self, sample: np.ndarray, by_feature: bool) -> dict[str, np.ndarray]:
+        """Curvature along each parameter on rows of the present block."""
+        return self.curvature_of(self.rows, sample, by_feature)
+
+    def objective(self, sample: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> float:
+        """Mean loss of rows of the present block."""
+        return self.objective_of(self.rows, sample, coef, intercept)
 
     @property
     def n_rows(self) -> int:

@@ -40,6 +40,8 @@ class SelfTuned:
     the one with the lowest mean loss is kept until the next time.
     """
 
+    exact = False
+
     def __init__(self, runner: ReplicasRunner, rng: np.random.Generator) -> None:
         self._runner, self._rng = runner, rng
         self._round = max(CHUNK, runner.plan.interval * runner.n_replicas // CHUNK * CHUNK)

@@ -17,10 +17,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
-from hogwild.engine.choose import make_runner
+from hogwild.engine.choose import Runner, make_runner
 from hogwild.engine.engines import ENGINES, Engine, resolve_engine
+from hogwild.engine.source import NONE, InMemory, Source
 from hogwild.engine.task import Task
-from hogwild.engine.training import Outcome, Stopping, train
+from hogwild.engine.training import Outcome, Stopping, Training
+from hogwild.estimators.checkpoint import Checkpoint, Saver
 from hogwild.estimators.linear_task import (
     LinearOptions,
     LinearState,
@@ -31,15 +33,15 @@ from hogwild.estimators.linear_task import (
     restart_ftrl,
 )
 from hogwild.estimators.progress import Reporter
+from hogwild.estimators.sources import CacheSource, StreamSource, held_out_score
 from hogwild.estimators.step_size import search_eta0
-from hogwild.estimators.threads import counted
+from hogwild.estimators.threads import counted, resolve_n_jobs, threads_for
 from hogwild.losses import LOSSES
 from hogwild.schedules import SCHEDULES
-from hogwild.steps.rows import as_rows
+from hogwild.steps.rows import Rows, as_rows
 
 MAX_INT = np.iinfo(np.int32).max
 REGRESSION_LOSSES = [name for name, loss in LOSSES.items() if not loss.margin]
-_EMPTY = np.empty(0, np.uint32)
 
 
 def loss_functions(names: Iterable[str]) -> dict[str, tuple]:
@@ -77,6 +79,7 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
         "engine": [StrOptions(set(ENGINES)), *Engine.__args__],
         "progress": ["boolean"],
         "callback": [callable, None],
+        "checkpoint": [Checkpoint, None],
     }
 
     def _check_options(self, for_partial_fit: bool) -> None:
@@ -165,6 +168,10 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
     def _weights(self) -> tuple[np.ndarray, np.ndarray]:
         """`coef_` and `intercept_` in scikit-learn's shapes, without a copy where there is no average."""
         coef, intercept = self._state.weights()
+        if hasattr(self, "_renumbered"):  # the state holds the columns of a cache file
+            whole, numbering = self._renumbered
+            found, coef = coef, whole.coef.copy()
+            coef[numbering] = found
         if coef.ndim == 2:
             return coef.T, intercept
         return (coef.reshape(1, -1) if self._classifies else coef), intercept
@@ -173,37 +180,40 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
 
     def _train(
         self,
-        X: Any,
-        targets: np.ndarray,
-        sample_weight: np.ndarray | None,
+        source: Source,
+        rows: Rows,
         positive: np.ndarray,
         negative: np.ndarray,
         *,
         n_epochs: int,
         n_threads: int,
-        validation: tuple | None = None,
-        kept: np.ndarray = _EMPTY,
+        kept: np.ndarray = NONE,
+        score: Callable[[], float] | None = None,
+        grows: bool = False,
     ) -> Outcome:
-        """Run epochs on the engine and set the fitted attributes, also where Ctrl-C or divergence ends them."""
-        state, options = self._state, self._options()
-        rows = as_rows(X, targets, sample_weight)
-        if sample_weight is not None and not len(kept):
-            kept = np.flatnonzero(rows.weights).astype(np.uint32)
-            kept = _EMPTY if len(kept) == len(rows.targets) else kept
-        n_rows = len(kept) or len(rows.targets)
-        n_threads = min(n_threads, max(1, n_rows // 256))
+        """Run epochs over `source` on the engine and set the fitted attributes, also where an error or Ctrl-C ends it.
+
+        `rows` (those of them in `kept`) stand for all where a step size is searched and merges are planned.
+        """
+        options = self._options()
         rng = np.random.default_rng(check_random_state(self.random_state).randint(MAX_INT))
         searches = self.learning_rate == "search"
+        engine = resolve_engine(self.engine, n_threads)
+        saver = None
+        if self.checkpoint is not None:
+            saver = Saver(self.checkpoint, self._problem(source, grows), self)
+            saver.restore_state()
+        training: Training | None = None
 
-        def task_with(eta0: float, copied: LinearState | None = None):
-            return make_task(options, copied or state, rows, eta0=eta0, positive=positive, negative=negative)
-
-        eta0 = getattr(self, "eta0_", self.eta0) if self.t_ > 1.0 and n_epochs == 1 and searches else self.eta0
-        task = task_with(eta0)
+        def task_with(eta0: float, copied: LinearState | None = None) -> Task:
+            now = training.task.rows if training is not None else rows
+            return make_task(options, copied or self._state, now, eta0=eta0, positive=positive, negative=negative)
 
         def search() -> None:
+            task = training.task
+
             def trial(eta: float):
-                copied = state.copy()
+                copied = self._state.copy()
                 return task_with(eta, copied), lambda: penalty_value(options, copied.coef)
 
             found = search_eta0(task, trial, rng, kept, start=task.schedule.eta0 if self._searched_at else 1.0)
@@ -212,67 +222,87 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             self._searched_at = task.t
 
         def search_again() -> None:
-            if task.t - self._searched_at >= self.search_every:
-                runner.finish()
+            if training.task.t - self._searched_at >= self.search_every:
+                training.runner.finish()
                 search()
 
-        if searches and not getattr(self, "_searched_at", 0.0):
-            self._searched_at = 0.0
-            search()
-        engine = resolve_engine(self.engine, n_threads)
+        def new_runner(task: Task) -> Runner:
+            sure = n_epochs if self.tol is None else min(n_epochs, self.n_iter_no_change + 1)
+            copy_task = None if grows else lambda: task_with(task.schedule.eta0, self._state.copy())
+            return make_runner(task, engine, n_threads, rng, n_epochs=sure, copy_task=copy_task)
+
+        def grow(n_features: int) -> tuple[Task, Runner]:
+            before = training.task
+            self._state.t, self._state.penalty = before.t, before.penalty
+            self._state = self._state.grown(max(n_features, 2 * before.n_features))
+            task = task_with(before.schedule.eta0)
+            task.schedule = before.schedule
+            return task, new_runner(task)
+
+        eta0 = getattr(self, "eta0_", self.eta0) if self.t_ > 1.0 and n_epochs == 1 and searches else self.eta0
+        task = task_with(eta0)
         stopping = Stopping(
             tol=self.tol if n_epochs > 1 or self.early_stopping else None,
             patience=self.n_iter_no_change,
-            penalty=lambda: 0.0 if options.learning_rate in ("pa1", "pa2") else penalty_value(options, state.coef),
-            score=self._make_score(validation, task),
+            penalty=lambda: (
+                0.0 if options.learning_rate in ("pa1", "pa2") else penalty_value(options, self._state.coef)
+            ),
+            score=None if score is None else lambda: (self._publish(training.task), score())[1],
             adaptive=self.learning_rate == "adaptive",
         )
         with counted(n_threads), Reporter.of(self) as reporter:
-            runner = make_runner(
+            training = Training(
                 task,
-                engine,
-                n_threads,
-                rng,
-                n_epochs=n_epochs if self.tol is None else min(n_epochs, self.n_iter_no_change + 1),
-                copy_task=lambda: task_with(task.schedule.eta0, state.copy()),
+                None,
+                source,
+                n_epochs=n_epochs,
+                shuffle=self.shuffle,
+                rng=rng,
+                stopping=stopping,
+                epoch_decay=self.decay if self.learning_rate == "epoch_decay" else 1.0,
+                callback=reporter.callback,
+                publish=lambda: self._publish(training.task),
+                before_slice=search_again if searches and self.search_every else None,
+                grow=grow if grows else None,
+                save=saver,
             )
+            if searches and not getattr(self, "_searched_at", 0.0):
+                self._searched_at = 0.0
+                search()
+            training.runner = new_runner(task)
+            if saver is not None:
+                saver.restore_training(training)
             try:
-                outcome = train(
-                    task,
-                    runner,
-                    n_epochs=n_epochs,
-                    shuffle=self.shuffle,
-                    rng=rng,
-                    kept=kept,
-                    stopping=stopping,
-                    epoch_decay=self.decay if self.learning_rate == "epoch_decay" else 1.0,
-                    callback=reporter.callback,
-                    publish=lambda: self._publish(task),
-                    before_slice=search_again if searches and self.search_every else None,
-                )
+                outcome = training.run()
             finally:
-                self.eta0_ = task.schedule.eta0
-                self.n_threads_ = runner.n_threads
-                self.engine_ = runner.describe()
-                self._publish(task)
+                self.eta0_ = training.task.schedule.eta0
+                self.n_threads_ = training.runner.n_threads
+                self.engine_ = training.runner.describe()
+                self._publish(training.task)
         self.n_iter_ = outcome.n_epochs
         self.loss_curve_ = (self.loss_curve_ if hasattr(self, "loss_curve_") else []) + outcome.losses
+        self.progressive_curve_ = outcome.curve
+        self.step_seconds_ = outcome.step_seconds
         if outcome.scores:
             self.validation_scores_ = outcome.scores
         if outcome.interrupted:
             raise KeyboardInterrupt
         return outcome
 
-    def _make_score(self, validation: tuple | None, task: Task) -> Callable[[], float] | None:
-        if validation is None:
-            return None
-        X, y, weight = validation
-
-        def score() -> float:
-            self._publish(task)
-            return self.score(X, y, sample_weight=weight)
-
-        return score
+    def _problem(self, source: Source, grows: bool) -> dict[str, Any]:
+        """What a checkpoint's run and this one have to share."""
+        state = self._state
+        return {
+            **{name: value for name, value in self._options()._asdict().items() if name != "eta0"},
+            "eta0": float(self.eta0),
+            "shuffle": self.shuffle,
+            "seed": self.random_state if isinstance(self.random_state, int | None) else "a RandomState",
+            "n_rows": source.n_rows,
+            "n_features": None if grows else len(state.coef),
+            "n_columns": len(state.intercept),
+            "dtype": str(state.coef.dtype),
+            "classes": list(map(str, self.classes_)) if self._classifies else None,
+        }
 
     def _split(self, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on and rows to validate on."""
@@ -294,21 +324,53 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
         return np.sort(training).astype(np.uint32), held_out
 
     def _fit_rows(self, X, y, targets, sample_weight, positive, negative, *, n_epochs: int, n_threads: int) -> None:
-        validation, kept = None, _EMPTY
+        """Run epochs over a matrix in memory."""
+        rows, kept, score = as_rows(X, targets, sample_weight), NONE, None
         if self.early_stopping:
             kept, held_out = self._split(y, sample_weight)
-            validation = (X[held_out], y[held_out], None if sample_weight is None else sample_weight[held_out])
-        self._train(
-            X,
-            targets,
-            sample_weight,
-            positive,
-            negative,
-            n_epochs=n_epochs,
-            n_threads=n_threads,
-            validation=validation,
-            kept=kept,
-        )
+            weight = None if sample_weight is None else sample_weight[held_out]
+
+            def score() -> float:
+                return self.score(X[held_out], y[held_out], sample_weight=weight)
+
+        if sample_weight is not None and not len(kept):
+            kept = np.flatnonzero(rows.weights).astype(np.uint32)
+            kept = NONE if len(kept) == len(rows.targets) else kept
+        source = InMemory(rows, kept)
+        n_threads = min(n_threads, max(1, source.n_rows // 256))
+        self._train(source, rows, positive, negative, n_epochs=n_epochs, n_threads=n_threads, kept=kept, score=score)
+
+    def _fit_cache(self, cache: Any, targets: Callable, positive: np.ndarray, negative: np.ndarray) -> None:
+        """Run `max_iter` epochs over the blocks of a cache file; the state ends in the original numbering."""
+        every = max(2, round(1 / self.validation_fraction)) if self.early_stopping else 0
+        source, whole = CacheSource(cache, targets, every, bool(self.shuffle)), self._state
+        if cache.numbering is not None:
+            self._state = whole.gathered(cache.numbering)
+            self._renumbered = whole, cache.numbering
+        n_threads = threads_for(self.n_jobs, cache.n_rows)
+        score = None if not every else lambda: held_out_score(source.held_out(), self._state, self._classifies)
+        try:
+            first = source.first()
+            self._train(source, first, positive, negative, n_epochs=self.max_iter, n_threads=n_threads, score=score)
+        finally:
+            if cache.numbering is not None:
+                self._state = whole.scattered(cache.numbering, self._state)
+                del self._renumbered
+                self.coef_, self.intercept_ = self._weights()
+            self.wait_seconds_ = source.wait_seconds
+
+    def _fit_batches(self, source: StreamSource, positive: np.ndarray, negative: np.ndarray, n_epochs: int) -> None:
+        """Run epochs over batches; the model grows as wide as their rows ask for."""
+        n_threads = resolve_n_jobs(self.n_jobs)
+        try:
+            rows = source.first()
+            self._train(source, rows, positive, negative, n_epochs=n_epochs, n_threads=n_threads, grows=True)
+        finally:
+            if source.n_features is None:
+                self._state = self._state.narrowed(max(source.widest, self.n_features_in_))
+                self.n_features_in_ = len(self._state.coef)
+            self.coef_, self.intercept_ = self._weights()
+            self.wait_seconds_ = source.wait_seconds
 
     def _warn_unconverged(self) -> None:
         if self.tol is not None and self.tol > -math.inf and self.n_iter_ == self.max_iter:
@@ -329,7 +391,7 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
     def _begin_fit(self) -> tuple[Any, Any]:
         """Forget an earlier fit; returns its weights where `warm_start` asks for them."""
         warm = (self.coef_, self.intercept_) if self.warm_start and hasattr(self, "coef_") else (None, None)
-        for name in ("classes_", "loss_curve_", "validation_scores_", "_searched_at"):
+        for name in ("classes_", "loss_curve_", "progressive_curve_", "validation_scores_", "_searched_at"):
             if hasattr(self, name):
                 delattr(self, name)
         return warm

@@ -34,3 +34,36 @@ def encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if y.dtype.kind not in "US":  # text is always a class
         check_classification_targets(y)
     return np.unique(y, return_inverse=True)
+
+
+def class_codes(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Class number of each label.
+
+    Raises
+    ------
+    ValueError
+        If a label is none of the classes.
+    """
+    codes = np.searchsorted(classes, labels)
+    unknown = np.flatnonzero(classes[np.minimum(codes, len(classes) - 1)] != labels)
+    if len(unknown):
+        raise ValueError(
+            f"y[{unknown[0]}] is {labels[unknown[0]]!s}, which is not one of the classes of the first rows "
+            f"({', '.join(map(str, classes[:10]))})"
+        )
+    return codes
+
+
+def as_numbers(labels: np.ndarray) -> np.ndarray:
+    """Labels as regression targets.
+
+    Raises
+    ------
+    ValueError
+        If they are words, or a row has none.
+    """
+    if labels.dtype.kind not in "iuf":
+        raise ValueError(f"found the label {labels[0]!s}, expected a number")
+    if not np.isfinite(labels).all():
+        raise ValueError(f"found no label in row {int(np.flatnonzero(~np.isfinite(labels))[0])} of a batch")
+    return labels.astype(np.float32)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from hogwild.compiled import aligned_zeros, inlined, kernel
+from hogwild.compiled import aligned_copy, aligned_zeros, inlined, kernel
 from hogwild.engine.task import Merge, Task
 from hogwild.losses import LOSSES, loss_derivative, loss_id, loss_value
 from hogwild.schedules import Schedule, schedule_id
@@ -49,10 +50,52 @@ class LinearState:
         coef = (self.arrays["summed"] / self.averaged_rows).astype(self.coef.dtype)
         return coef, (self.arrays["summed_intercept"] / self.averaged_rows).astype(self.coef.dtype)
 
+    def gathered(self, numbering: np.ndarray) -> LinearState:
+        """Copy the state of the features `numbering`, in their order."""
+        return self._mapped(lambda array: aligned_copy(array[numbering]))
+
+    def scattered(self, numbering: np.ndarray, part: LinearState) -> LinearState:
+        """Put the state `part` of the features `numbering` into a copy of this one."""
+        whole = replace(self.copy(), t=part.t, penalty=part.penalty, averaged_rows=part.averaged_rows)
+        for name, array in {"coef": whole.coef, "intercept": whole.intercept, **whole.arrays}.items():
+            found = part.arrays[name] if name in part.arrays else getattr(part, name)
+            if _by_feature(name) and array.size:
+                array[numbering] = found
+            else:
+                array[...] = found
+        return whole
+
+    def grown(self, n_features: int) -> LinearState:
+        """Copy with room for more features: their weights and all else of them are 0."""
+
+        def wider(array: np.ndarray) -> np.ndarray:
+            found = aligned_zeros((n_features, *array.shape[1:]), array.dtype)
+            found[: len(array)] = array
+            return found
+
+        return self._mapped(wider)
+
+    def narrowed(self, n_features: int) -> LinearState:
+        """Copy the state of the first features."""
+        return self._mapped(lambda array: aligned_copy(array[:n_features]))
+
+    def _mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> LinearState:
+        """Copy with `change` made to all arrays that have a row for each feature."""
+        arrays = {
+            name: change(array) if _by_feature(name) and array.size else array.copy()
+            for name, array in self.arrays.items()
+        }
+        return replace(self, coef=change(self.coef), intercept=self.intercept.copy(), arrays=arrays)
+
     def copy(self) -> LinearState:
         """Copy everything."""
         arrays = {name: array.copy() for name, array in self.arrays.items()}
         return replace(self, coef=self.coef.copy(), intercept=self.intercept.copy(), arrays=arrays)
+
+
+def _by_feature(name: str) -> bool:
+    """Whether an array of the state has a row for each feature."""
+    return "intercept" not in name
 
 
 class LinearOptions(NamedTuple):
@@ -179,10 +222,10 @@ def make_task(
         schedule=make_schedule(options, eta0),
         n_features=len(state.coef),
         n_columns=n_columns,
-        curvature=lambda sample, by_feature: curvature_bound(rows, sample, model, by_feature),
+        curvature_of=lambda rows, sample, by_feature: curvature_bound(rows, sample, model, by_feature),
         cost=COSTS[rule],
         step_bound=step_bound,
-        objective=lambda sample, coef, intercept: mean_loss(rows, sample, coef, intercept, settings),
+        objective_of=lambda rows, sample, coef, intercept: mean_loss(rows, sample, coef, intercept, settings),
         t=state.t,
         penalty=state.penalty,
     )

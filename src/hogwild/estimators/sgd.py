@@ -15,8 +15,9 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hogwild.estimators.base import REGRESSION_LOSSES, BaseSGD, loss_functions
-from hogwild.estimators.labels import encode
-from hogwild.estimators.threads import threads_for
+from hogwild.estimators.labels import as_numbers, class_codes, encode
+from hogwild.estimators.sources import StreamSource, is_cache, is_rows
+from hogwild.estimators.threads import resolve_n_jobs, threads_for
 from hogwild.estimators.validation import check_matrix
 from hogwild.losses import LOSSES
 
@@ -103,6 +104,8 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
     callback : callable or None, default=None
         Called as ``callback(progress)`` with a `hogwild.Progress` after each slice of at most 50 ms; a true result ends
         training. Where ``progress.epoch_ended``, `coef_` and `intercept_` hold the present weights.
+    checkpoint : hogwild.Checkpoint or None, default=None
+        Where and how often to write down where a long fit stands, and whether to go on from there.
 
     Attributes
     ----------
@@ -116,6 +119,9 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         Rows stepped, plus 1 (rows of weight 0 are skipped and not counted).
     loss_curve_ : list of float
         Mean progressive loss of each epoch: every row before its own step.
+    progressive_curve_ : list of [int, float]
+        Rows stepped in this fit (1,024 and up, twice as many each time, and the end of each epoch) and the mean
+        progressive loss since the point before.
     validation_scores_ : list of float
         Score after each epoch, with `early_stopping`.
     eta0_ : float
@@ -191,6 +197,7 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         intercept_decay=1.0,
         progress=False,
         callback=None,
+        checkpoint=None,
     ):
         self.loss = loss
         self.penalty = penalty
@@ -220,15 +227,18 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         self.intercept_decay = intercept_decay
         self.progress = progress
         self.callback = callback
+        self.checkpoint = checkpoint
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+    def fit(self, X, y=None, coef_init=None, intercept_init=None, sample_weight=None):
         """Fit the model from the start (or from the last weights, with `warm_start`).
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            float32 and float64 are kept; CSR and C-ordered input of these is not copied.
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or rows of `hogwild.data.open`
+            float32 and float64 are kept; CSR and C-ordered input of these is not copied. The blocks of a cache file
+            (``.hog``) are visited in random order; other rows are read `max_iter` times, after one more pass for the
+            labels. Their labels and weights belong to them: `y` and `sample_weight` stay None.
         y : array-like of shape (n_samples,)
             Labels of any kind.
         coef_init, intercept_init : ndarray, optional
@@ -242,11 +252,17 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         """
         self._check_options(for_partial_fit=False)
         warm = self._begin_fit()
+        if is_rows(X) and y is None:
+            coef = coef_init if coef_init is not None else warm[0]
+            self._fit_opened(X, coef, intercept_init if intercept_init is not None else warm[1])
+            self._warn_unconverged()
+            return self
         n_threads = threads_for(self.n_jobs, X.shape[0] if hasattr(X, "shape") and X.shape else 0)
         X, y = check_matrix(self, X, y, reset=True, n_threads=n_threads)
         self.classes_, codes = encode(y)
         self._begin_classes(
-            X,
+            X.shape[1],
+            X.dtype,
             coef_init if coef_init is not None else warm[0],
             intercept_init if intercept_init is not None else warm[1],
         )
@@ -284,23 +300,94 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         X, y = check_matrix(self, X, y, reset=first, n_threads=n_threads)
         _check_partial_fit_first_call(self, classes)
         if not hasattr(self, "_state"):
-            self._begin_classes(X, None, None)
+            self._begin_classes(X.shape[1], X.dtype, None, None)
         else:
             self._adopt_user_changes()
-        codes = np.searchsorted(self.classes_, y)
-        unknown = np.flatnonzero(self.classes_[np.minimum(codes, len(self.classes_) - 1)] != y)
-        if len(unknown):
-            raise ValueError(
-                f"y[{unknown[0]}] is {y[unknown[0]]!s}, which is not one of the classes of the first partial_fit"
-            )
+        codes = class_codes(self.classes_, y)
         self._fit_classes(X, y, codes, sample_weight, n_epochs=1, n_threads=n_threads)
         return self
 
-    def _begin_classes(self, X: Any, coef: Any, intercept: Any) -> None:
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit_stream(self, batches, classes=None):
+        """Go through batches once, in their order, from the present weights, clock and optimiser state.
+
+        Rows are read while earlier ones are stepped through; the model grows as wide as they ask for.
+
+        Parameters
+        ----------
+        batches : iterable
+            Of `hogwild.data.Batch`, ``(X, y)`` or ``(X, y, sample_weight)``; what `hogwild.data.open` returns.
+        classes : array-like, optional
+            All labels that there will be. Default: those of the first batch.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        ValueError
+            If a label turns up that is not one of the classes.
+        """
+        self._check_options(for_partial_fit=True)
+        source = StreamSource(batches, resolve_n_jobs(self.n_jobs))
+        if not hasattr(self, "classes_"):
+            self.classes_ = np.unique(source.head.labels if classes is None else np.asarray(classes))
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes={classes!r} are not those of the first call, {self.classes_!r}")
+        self._fit_labelled(source, 1)
+        return self
+
+    def _fit_opened(self, rows: Any, coef: Any, intercept: Any) -> None:
+        """Fit rows that `hogwild.data.open` returned."""
+        if is_cache(rows):
+            if rows.labels is None:
+                raise ValueError("found a cache of rows with more than 65,536 different labels, expected classes")
+            self.classes_, counts = rows.labels, np.asarray(rows.label_counts)
+            self._begin_classes(rows.n_features, np.dtype(np.float32), coef, intercept)
+            targets, positive, negative = self._class_targets(counts)
+            self._fit_cache(rows, lambda block: targets[block.codes], positive, negative)
+            return
+        n_features, labels = rows.n_features or 0, []
+        for batch in rows:
+            n_features = max(n_features, batch.n_features)
+            labels.append(np.unique(batch.labels))
+        if not labels:
+            raise ValueError("found no rows to train on")
+        self.classes_ = np.unique(np.concatenate(labels))
+        self._begin_classes(max(1, n_features), np.dtype(np.float32), coef, intercept)
+        self._fit_labelled(StreamSource(rows, resolve_n_jobs(self.n_jobs)), self.max_iter)
+
+    def _fit_labelled(self, source: StreamSource, n_epochs: int) -> None:
+        """Run epochs over batches whose labels are of `classes_`."""
+        targets, positive, negative = self._class_targets(None)
+        source.targets = lambda labels: targets[class_codes(self.classes_, labels)]
+        if not hasattr(self, "_state"):
+            self._begin_classes(max(1, source.n_features or source.head.n_features), np.dtype(np.float32), None, None)
+        else:
+            self._adopt_user_changes()
+        self._fit_batches(source, positive, negative, n_epochs)
+
+    def _class_targets(self, counts: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What the engine makes of each class, and its weights; `counts` are the rows of each."""
+        n_classes = len(self.classes_)
+        weights = np.ones(n_classes)
+        if self.class_weight == "balanced":
+            if counts is None:
+                raise ValueError("class_weight 'balanced' needs the number of rows of each class: a cache file has it")
+            weights = counts.sum() / (n_classes * np.maximum(counts, 1))
+        elif self.class_weight is not None:
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_)
+        if n_classes == 2:
+            return np.array([-1.0, 1.0], np.float32), weights[1:].astype(float), weights[:1].astype(float)
+        return np.arange(n_classes, dtype=np.float32), weights.astype(float), np.ones(n_classes)
+
+    def _begin_classes(self, n_features: int, dtype: np.dtype, coef: Any, intercept: Any) -> None:
         n_classes = len(self.classes_)
         if n_classes < 2:
             raise ValueError(f"The number of classes has to be greater than one; got {n_classes} class")
-        self._start(X.shape[1], 1 if n_classes == 2 else n_classes, X.dtype, coef, intercept)
+        self.n_features_in_ = n_features
+        self._start(n_features, 1 if n_classes == 2 else n_classes, dtype, coef, intercept)
 
     def _fit_classes(self, X, y, codes, sample_weight, *, n_epochs: int, n_threads: int) -> None:
         n_classes = len(self.classes_)
@@ -382,7 +469,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
     eta0 : float, default=0.01
     power_t : float, default=0.25
     early_stopping, validation_fraction, n_iter_no_change, warm_start, average : see `SGDClassifier`
-    n_jobs, engine, decay, beta, search_every, intercept_decay, progress, callback : see `SGDClassifier`
+    n_jobs, engine, decay, beta, search_every, intercept_decay, progress, callback, checkpoint : see `SGDClassifier`
 
     Attributes
     ----------
@@ -442,6 +529,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         intercept_decay=1.0,
         progress=False,
         callback=None,
+        checkpoint=None,
     ):
         self.loss = loss
         self.penalty = penalty
@@ -470,14 +558,16 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         self.intercept_decay = intercept_decay
         self.progress = progress
         self.callback = callback
+        self.checkpoint = checkpoint
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y, coef_init=None, intercept_init=None, sample_weight=None):
+    def fit(self, X, y=None, coef_init=None, intercept_init=None, sample_weight=None):
         """Fit the model from the start (or from the last weights, with `warm_start`).
 
         Parameters
         ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        X : {array-like, sparse matrix} of shape (n_samples, n_features), or rows of `hogwild.data.open`
+            As in `SGDClassifier.fit`.
         y : array-like of shape (n_samples,)
         coef_init, intercept_init : ndarray, optional
             Weights to start from.
@@ -491,6 +581,10 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         warm = self._begin_fit()
         coef = coef_init if coef_init is not None else warm[0]
         intercept = intercept_init if intercept_init is not None else warm[1]
+        if is_rows(X) and y is None:
+            self._fit_opened(X, coef, intercept)
+            self._warn_unconverged()
+            return self
         self._fit_targets(X, y, sample_weight, True, self.max_iter, coef, intercept)
         self._warn_unconverged()
         return self
@@ -512,6 +606,55 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         self._check_options(for_partial_fit=True)
         self._fit_targets(X, y, sample_weight, not hasattr(self, "_state"), 1, None, None)
         return self
+
+    def fit_stream(self, batches):
+        """Go through batches once, in their order, from the present weights, clock and optimiser state.
+
+        Rows are read while earlier ones are stepped through; the model grows as wide as they ask for.
+
+        Parameters
+        ----------
+        batches : iterable
+            Of `hogwild.data.Batch`, ``(X, y)`` or ``(X, y, sample_weight)``; what `hogwild.data.open` returns.
+
+        Returns
+        -------
+        self : object
+        """
+        self._validate_params()
+        self._check_options(for_partial_fit=True)
+        self._fit_numbers(StreamSource(batches, resolve_n_jobs(self.n_jobs)), 1)
+        return self
+
+    def _fit_opened(self, rows: Any, coef: Any, intercept: Any) -> None:
+        """Fit rows that `hogwild.data.open` returned."""
+        if is_cache(rows):
+            if rows.labels is not None and rows.labels.dtype.kind not in "iuf":
+                raise ValueError(f"found labels that are words ({rows.labels[0]}), expected numbers")
+            self._begin_numbers(rows.n_features, coef, intercept)
+            table = None if rows.labels is None else rows.labels.astype(np.float32)
+
+            def targets(block: Any) -> np.ndarray:
+                return block.numbers.astype(np.float32) if table is None else table[block.codes]
+
+            self._fit_cache(rows, targets, np.ones(1), np.ones(1))
+            return
+        source = StreamSource(rows, resolve_n_jobs(self.n_jobs))
+        self._begin_numbers(max(1, source.n_features or source.head.n_features), coef, intercept)
+        self._fit_numbers(source, self.max_iter)
+
+    def _fit_numbers(self, source: StreamSource, n_epochs: int) -> None:
+        """Run epochs over batches whose labels are numbers."""
+        source.targets = as_numbers
+        if not hasattr(self, "_state"):
+            self._begin_numbers(max(1, source.n_features or source.head.n_features), None, None)
+        else:
+            self._adopt_user_changes()
+        self._fit_batches(source, np.ones(1), np.ones(1), n_epochs)
+
+    def _begin_numbers(self, n_features: int, coef: Any, intercept: Any) -> None:
+        self.n_features_in_ = n_features
+        self._start(n_features, 1, np.dtype(np.float32), coef, intercept)
 
     def _fit_targets(self, X, y, sample_weight, start: bool, n_epochs: int, coef: Any, intercept: Any) -> None:
         n_threads = threads_for(self.n_jobs, X.shape[0] if hasattr(X, "shape") and X.shape else 0)
