@@ -36,6 +36,7 @@ _FITTED = (
     "engine_",
     "n_features_in_",
 )
+_OWN = "own."  # in front of the names of arrays that are not the estimator's
 _CLOCKS = ("t", "penalty", "averaged_rows")
 _SHOWN = ("coef_", "intercept_")
 _EXPECTED = "a model file of hogwild"
@@ -46,7 +47,12 @@ class ModelError(DataError):
     """A model file is damaged, of a newer format, or no model file at all."""
 
 
-def save(estimator: BaseEstimator, path: str | os.PathLike[str], extra: Mapping[str, Any] | None = None) -> None:
+def save(
+    estimator: BaseEstimator,
+    path: str | os.PathLike[str],
+    extra: Mapping[str, Any] | None = None,
+    arrays: Mapping[str, np.ndarray] | None = None,
+) -> None:
     """Write a fitted estimator to a file, which appears whole or not at all.
 
     Parameters
@@ -57,6 +63,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], extra: Mapping[
         An existing file is replaced; the name is free, ``.safetensors`` is usual.
     extra : mapping, optional
         Notes of your own that JSON can hold; `describe` gives them back.
+    arrays : mapping of str to ndarray, optional
+        Arrays of your own; `extra_arrays` gives them back.
 
     Raises
     ------
@@ -88,7 +96,8 @@ def save(estimator: BaseEstimator, path: str | os.PathLike[str], extra: Mapping[
             f"{os.fspath(path)}: model files are not compressed, expected another name than *{Path(path).suffix}"
         )
     check_is_fitted(estimator)
-    arrays = _arrays(estimator)
+    own, arrays = arrays or {}, _arrays(estimator)
+    arrays |= {f"{_OWN}{key}": np.ascontiguousarray(array) for key, array in own.items()}
     absent, parameters = [], {}
     for key, value in estimator.get_params(deep=False).items():
         try:
@@ -173,6 +182,29 @@ def describe(path: str | os.PathLike[str]) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(path, found=f"a description that makes no model ({error!r})", expected=_EXPECTED) from error
+
+
+def extra_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+    """Return the arrays that `save` was given beside the estimator's own.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    dict of str to ndarray
+
+    Raises
+    ------
+    ModelError
+        As from `load`; their content is not checked.
+    """
+    from safetensors import safe_open
+
+    _read(path, with_arrays=False)
+    with safe_open(os.fspath(path), framework="np") as file:
+        return {key.removeprefix(_OWN): file.get_tensor(key) for key in list(file.keys()) if key.startswith(_OWN)}
 
 
 # ------------------------------------------------------------------------------------------------ from an estimator

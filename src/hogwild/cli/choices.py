@@ -17,6 +17,7 @@ MOST_CLASSES = 100  # integers of more kinds are numbers, unless the user says t
 SCHEDULE = {True: "adagrad", False: "search"}
 ETA0 = {"adagrad": 0.3, "ftrl": 0.3, "pa1": 1.0, "pa2": 1.0}
 OTHER_ETA0 = 0.01
+PATIENT = 1e-4  # improvement of loss or score that counts, with --patience
 
 
 def choose_task(y: np.ndarray, asked: str) -> tuple[bool, str]:
@@ -60,7 +61,7 @@ def parse_class_weight(text: str | None, classes: np.ndarray) -> dict[Any, float
 
 def make_estimator(wishes: Any, classifies: bool, classes: np.ndarray | None) -> Any:
     """Make the estimator that `wishes` asks for."""
-    from hogwild import SGDClassifier, SGDRegressor
+    from hogwild import Checkpoint, SGDClassifier, SGDRegressor
 
     schedule = wishes.schedule or SCHEDULE[classifies]
     eta0 = wishes.eta0 if wishes.eta0 is not None else ETA0.get(schedule, OTHER_ETA0)
@@ -72,11 +73,17 @@ def make_estimator(wishes: Any, classifies: bool, classes: np.ndarray | None) ->
         "learning_rate": schedule,
         "eta0": eta0,
         "max_iter": wishes.epochs,
-        "tol": None,
+        "tol": PATIENT if wishes.patience and not wishes.valid else None,
+        "n_iter_no_change": wishes.patience or 5,
+        "early_stopping": wishes.holdout is not None,
+        "validation_fraction": 1.0 / (wishes.holdout or 10),
+        "checkpoint": None,
         "engine": wishes.engine,
         "random_state": wishes.seed,
         "n_jobs": wishes.n_jobs,
     }
+    if wishes.checkpoint is not None:
+        parameters["checkpoint"] = Checkpoint(wishes.checkpoint, wishes.every, wishes.resume)
     if not classifies:
         from hogwild.estimators.base import REGRESSION_LOSSES
 

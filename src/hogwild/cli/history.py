@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hogwild import Progress
-from hogwild.cli.scores import NAMES, score, shown
+from hogwild.cli.scores import NAMES, Scorer, Scores, shown
+from hogwild.data.batch import Batch
 from hogwild.estimators.progress import describe
 
 
@@ -33,6 +34,8 @@ class History:
         The one that is being fitted.
     metric : str
         Followed on the validation rows.
+    patience : int, optional
+        Epochs without a better metric after which training stops.
 
     Attributes
     ----------
@@ -40,18 +43,41 @@ class History:
     line : rich.status.Status or None
     """
 
-    def __init__(self, estimator: Any, metric: str) -> None:
+    def __init__(self, estimator: Any, metric: str, patience: int | None = None) -> None:
         self.epochs: list[Epoch] = []
         self.line: Any = None
         self._estimator, self._metric = estimator, metric
-        self._held_out: tuple[Any, np.ndarray] | None = None
+        self._held_out: Callable[[], Iterator[tuple[Any, Batch]]] | None = None
+        self._held_out_name, self._patience, self._without = "", patience, 0
         self._aside = 0.0  # seconds spent on validation so far
         self._rows, self._last = 0, (0, 0.0)
         self.seconds = 0.0
 
-    def validate_on(self, X: Any, y: np.ndarray) -> None:
-        """Follow the metric on these rows."""
-        self._held_out = X, y
+    def validate_on(self, rows: Callable[[], Iterator[tuple[Any, Batch]]], name: str) -> None:
+        """Follow the metric on the rows that `rows` gives whenever it is called."""
+        self._held_out, self._held_out_name = rows, name
+
+    def score_validation(self, only: str | None = None) -> Scores:
+        """Score the validation rows at the present weights."""
+        scorer = Scorer(self._estimator, self._held_out_name, only)
+        for X, batch in self._held_out():
+            scorer.add(X, batch.labels, batch.weights)
+        return scorer.result()
+
+    @property
+    def holdout(self) -> int:
+        """One row in so many that the estimator holds out."""
+        return round(1 / self._estimator.validation_fraction)
+
+    @property
+    def rows(self) -> int:
+        """Rows stepped so far."""
+        return self._rows
+
+    @property
+    def progressive_curve(self) -> list[list[float]]:
+        """Rows and their mean loss since the point before."""
+        return getattr(self._estimator, "progressive_curve_", [])
 
     @property
     def validates(self) -> bool:
@@ -80,19 +106,32 @@ class History:
         """Mean throughput of the whole fit."""
         return self._rows / max(self.seconds, 1e-9)
 
-    def __call__(self, progress: Progress) -> None:
-        """Note a slice of training."""
+    def __call__(self, progress: Progress) -> bool:
+        """Note a slice of training; whether to stop."""
+        halted = False
         self._rows, self.seconds = progress.rows, progress.seconds - self._aside
         if progress.epoch_ended:
             rows, seconds = self._last
             rows, seconds = progress.rows - rows, self.seconds - seconds
             self._last = progress.rows, self.seconds
             value = self._validate() if self.validates else None
+            halted = self._stalled(value)
             self.epochs.append(Epoch(progress.epoch, progress.loss, value, seconds, rows / max(seconds, 1e-9)))
         if self.line is not None:
             _, values = self.validation_curve
             seen = f"  validation {self.metric_name} {shown(values[-1])}" if values else ""
             self.line.update(describe(progress) + seen)
+        return halted
+
+    def _stalled(self, value: float | None) -> bool:
+        """Whether the metric has not become better for `patience` epochs."""
+        if self._patience is None or value is None:
+            return False
+        _, values = self.validation_curve
+        sign = 1.0 if self._metric in ("auc", "accuracy", "r2") else -1.0
+        best = max((sign * seen for seen in values), default=-np.inf)
+        self._without = 0 if sign * value > best else self._without + 1
+        return self._without >= self._patience
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
@@ -106,6 +145,6 @@ class History:
     def _validate(self) -> float:
         """Score the weights as they are after this epoch."""
         started = time.perf_counter()
-        value = score(self._estimator, *self._held_out, only=self._metric)[self._metric]
+        value = self.score_validation(self._metric)[self._metric]
         self._aside += time.perf_counter() - started
         return value

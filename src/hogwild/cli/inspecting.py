@@ -77,7 +77,7 @@ def _line(model: Opened, row: np.ndarray, top: int, sign: int = 1) -> str:
     top = min(top, len(row))
     largest = np.argpartition(row, len(row) - top)[len(row) - top :]
     largest = largest[np.argsort(-row[largest], kind="stable")]
-    first = 0 if model.zero_based is True else 1
+    first = model.first_index
     names = getattr(model.estimator, "feature_names_in_", None)
     texts = (
         f"{names[j] if names is not None else j + first}:{sign * row[j]:.4g}" for j in largest.tolist() if row[j] > 0

@@ -1,4 +1,4 @@
-"""``hogwild predict``: one prediction for each row of a file."""
+"""``hogwild predict``: one prediction for each row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hogwild.cli.options import Data, Jobs, Model, Quiet
+from hogwild.cli.options import BadLines, Data, Format, FormatOption, Jobs, Model, Quiet, format_options
 
 
 def command(
@@ -19,11 +19,17 @@ def command(
     proba: Annotated[bool, typer.Option("--proba", help="Probabilities of all classes instead of labels.")] = False,
     jobs: Jobs = None,
     quiet: Quiet = False,
+    format: Format = "auto",
+    option: FormatOption = None,
+    bad_lines: BadLines = "error",
 ) -> None:
     """Print one prediction a line for the rows of DATA, in their order.
 
-    Labels in DATA may be anything: they are not looked at. Features that the model has not seen have weight 0.
+    Rows are read as the model's training rows were, in batches, so that files of any size do. Labels in DATA may be
+    anything: they are not looked at. Features that the model has not seen have weight 0.
     """
     from hogwild.cli.predicting import run
+    from hogwild.cli.rows import Sources
 
-    run(model, data, output, proba=proba, n_jobs=-1 if jobs is None else jobs, quiet=quiet)
+    sources = Sources(tuple(data), format, format_options(others=option), -1 if jobs is None else jobs, bad_lines)
+    run(model, sources, output, proba=proba, quiet=quiet)

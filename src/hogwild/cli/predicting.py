@@ -10,28 +10,27 @@ from typing import IO
 
 import numpy as np
 
-from hogwild.cli.rows import open_model, read_rows
+from hogwild.cli.rows import Sources, batches_for, open_like, open_model, say_bad_lines
 from hogwild.cli.terminal import CommandError
 from hogwild.data.files import write_whole
 
-_ROWS_AT_ONCE = 65_536
 
-
-def run(model: Path, data: Path, output: Path | None, *, proba: bool, n_jobs: int, quiet: bool) -> None:
-    """Write a line for each row of `data`."""
+def run(model: Path, sources: Sources, output: Path | None, *, proba: bool, quiet: bool) -> None:
+    """Write a line for each row."""
     opened = open_model(model)
     estimator = opened.estimator
     if proba and not hasattr(estimator, "predict_proba"):
         raise CommandError(
             f"{model}: found loss {estimator.loss}, which has no probabilities; train with --loss log_loss for --proba"
         )
-    X, _ = read_rows(data, opened, n_jobs=n_jobs, with_labels=False)
+    rows = open_like(sources, opened, with_labels=False)
     if proba and not quiet and opened.classes is not None:
         print(f"columns: {' '.join(map(str, opened.classes.tolist()))}", file=sys.stderr)
     predict = estimator.predict_proba if proba else estimator.predict
     with _opened(output) as file:
-        for start in range(0, X.shape[0], _ROWS_AT_ONCE):
-            file.write(_lines(predict(X[start : start + _ROWS_AT_ONCE])))
+        for X, _ in batches_for(rows, estimator.n_features_in_, str(sources)):
+            file.write(_lines(predict(X)))
+    say_bad_lines(rows, str(sources))
 
 
 @contextlib.contextmanager

@@ -1,16 +1,54 @@
-"""Files and models of the commands: feature numbers are those of the file, whether it counts from 0 or from 1."""
+"""Rows and models of the commands: sources as the user names them, read as the model was trained."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from hogwild import data
 from hogwild.cli.terminal import CommandError, say_warning
-from hogwild.data import DataError, load_svmlight
-from hogwild.models import describe, load
+from hogwild.data import registry
+from hogwild.data.batch import Batch
+from hogwild.data.sources import TextRows
+from hogwild.models import describe, extra_arrays, load
+
+FORMAT_KEY = "reader"  # of what a model file says about its training data
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Rows as a command line names them.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Files, folders, patterns, URLs, ``-``.
+    format : str
+    options : dict
+        Options of the format that the user gave.
+    n_jobs : int
+    bad_lines : {"error", "skip"}
+    """
+
+    names: tuple[str, ...]
+    format: str = "auto"
+    options: dict[str, Any] = field(default_factory=dict)
+    n_jobs: int = -1
+    bad_lines: str = "error"
+
+    def __str__(self) -> str:
+        """Name the sources, briefly."""
+        shown = [Path(name).name if name != "-" else "standard input" for name in self.names[:3]]
+        return ", ".join(shown) + (f" and {len(self.names) - 3} more" if len(self.names) > 3 else "")
+
+    def open(self) -> Any:
+        """Open the rows."""
+        return data.open(*self.names, format=self.format, n_jobs=self.n_jobs, bad_lines=self.bad_lines, **self.options)
 
 
 class Opened(NamedTuple):
@@ -34,9 +72,17 @@ class Opened(NamedTuple):
         return getattr(self.estimator, "classes_", None)
 
     @property
-    def zero_based(self) -> bool | Literal["auto"]:
-        """Whether feature 0 of the training file was the first."""
-        return self.about["extra"].get("zero_based", "auto")
+    def reader(self) -> dict[str, Any]:
+        """Name and options of the format that the training rows had."""
+        extra = self.about["extra"]
+        if FORMAT_KEY in extra:
+            return extra[FORMAT_KEY]
+        return {"name": "svmlight", "options": {"zero_based": extra.get("zero_based", "auto")}}
+
+    @property
+    def first_index(self) -> int:
+        """Number that the first feature has in files."""
+        return 0 if self.reader["options"].get("zero_based", True) is True else 1
 
 
 def open_model(path: Path) -> Opened:
@@ -45,75 +91,97 @@ def open_model(path: Path) -> Opened:
     return Opened(path, load(path), about)
 
 
-def read_training_rows(
-    path: Path, labels: Literal["auto", "number"], n_jobs: int
-) -> tuple[sparse.csr_matrix, np.ndarray, bool]:
-    """Read rows; the third result tells whether features count from 0 there (an index 0 occurs)."""
-    X, y = load_svmlight(path, zero_based=True, labels=labels, n_jobs=n_jobs)
-    zero_based = bool(X.nnz) and int(X.indices.min()) == 0
-    if X.nnz and not zero_based:
-        X.indices -= 1
-        X = _resized(X, X.shape[1] - 1)
-    if not X.nnz:
-        raise DataError(path, found="rows without any feature", expected="'label index:value ...'")
-    return X, y, zero_based
+def reader_of(rows: Any) -> dict[str, Any]:
+    """Return what a model has to remember of how its rows were read."""
+    if isinstance(rows, TextRows):
+        return {"name": rows.format.name, "options": registry.to_json(rows.format)}
+    return rows.description() if hasattr(rows, "description") else {"name": "hog", "options": {}}
 
 
-def read_rows(
-    path: Path, model: Opened, *, n_jobs: int, with_labels: bool = True
-) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Read rows for a trained model: of its width, with labels of its kind."""
-    return read_like(
-        path, model.classes, model.estimator.n_features_in_, model.zero_based, n_jobs=n_jobs, with_labels=with_labels
+def reader_arrays(rows: Any) -> dict[str, np.ndarray]:
+    """Return what the format has learned from the rows (frequencies of words), which a model has to keep as well."""
+    text_format = getattr(rows, "format", None)
+    return text_format.arrays() if hasattr(text_format, "arrays") else {}
+
+
+def open_like(sources: Sources, model: Opened, *, with_labels: bool = True) -> Any:
+    """Open rows as those that the model was trained on, unless the user says otherwise."""
+    if sources.format != "auto" or sources.options or model.reader["name"] == "hog":
+        return sources.open()
+    return open_as(sources, model.reader, extra_arrays(model.path), model.classes, with_labels=with_labels)
+
+
+def open_as(
+    sources: Sources,
+    reader: dict[str, Any],
+    arrays: dict[str, np.ndarray],
+    classes: np.ndarray | None,
+    *,
+    with_labels: bool = True,
+) -> Any:
+    """Open rows of a format that is known, with labels of the kind of `classes` (None: numbers)."""
+    from hogwild.data.locations import expand
+
+    locations = expand(sources.names)
+    found = registry.detect(locations)
+    if found == "hog" or (found == "arrow" and reader["name"] == "arrow"):
+        options = reader["options"] if found == "arrow" else {}
+        return data.open(*sources.names, n_jobs=sources.n_jobs, bad_lines=sources.bad_lines, **options)
+    text_format = registry.from_json(reader["name"], reader["options"])
+    if hasattr(text_format, "labels"):
+        from dataclasses import replace
+
+        kind = "number" if classes is None or classes.dtype.kind in "iufb" else "text"
+        text_format = replace(text_format, labels=kind if with_labels else "text")
+    if arrays and hasattr(text_format, "with_arrays"):
+        text_format = text_format.with_arrays(arrays)
+    return TextRows(locations, text_format, n_jobs=sources.n_jobs, bad_lines=sources.bad_lines)
+
+
+def batches_for(rows: Any, n_features: int, source: str) -> Iterator[tuple[sparse.csr_matrix, Batch]]:
+    """Matrices of the model's width and their batches; a warning at the end counts what lies beyond it."""
+    beyond, entries, all_entries = set(), 0, 0
+    for batch in rows.batches() if hasattr(rows, "batches") else rows:
+        all_entries += len(batch.indices)
+        outside = batch.indices >= np.uint32(n_features) if n_features < 2**32 else np.zeros(0, bool)
+        if outside.any():
+            beyond |= set(np.unique(batch.indices[outside])[:100_000].tolist())
+            entries += int(outside.sum())
+            batch = without(batch, outside)
+        yield batch.matrix(n_features), batch
+    if entries:
+        say_warning(
+            f"{source}: {len(beyond):,} features ({entries:,} of {all_entries:,} entries) are beyond the "
+            f"model's {n_features:,}: ignored, as they have no weight"
+        )
+
+
+def without(batch: Batch, left_out: np.ndarray) -> Batch:
+    """Leave entries out of a batch."""
+    counts = np.concatenate([[0], np.cumsum(~left_out)]).astype(np.uint64)
+    kept = ~left_out
+    fields = batch.fields[kept] if len(batch.fields) else batch.fields
+    return batch._replace(
+        indptr=counts[batch.indptr.astype(np.int64)],
+        indices=batch.indices[kept],
+        values=batch.values[kept],
+        fields=fields,
     )
 
 
-def read_like(
-    path: Path,
-    classes: np.ndarray | None,
-    n_features: int,
-    zero_based: bool | Literal["auto"],
-    *,
-    n_jobs: int,
-    with_labels: bool = True,
-) -> tuple[sparse.csr_matrix, np.ndarray]:
-    """Read rows as wide as `n_features`; what lies beyond is left out, with a warning that counts it."""
-    kind = "number" if classes is None else "text" if classes.dtype.kind in "UO" else "auto"
-    try:
-        X, y = load_svmlight(path, zero_based=zero_based, labels=kind if with_labels else "auto", n_jobs=n_jobs)
-    except DataError:
-        if with_labels:
-            raise
-        X, y = load_svmlight(path, zero_based=zero_based, labels="text", n_jobs=n_jobs)  # any word will do
-    if with_labels and kind == "auto" and y.dtype.kind == "U":
-        words = [word for word in y[:1000].tolist() if not _is_number(word)]
-        raise CommandError(f"{path}: found the label {(words or y.tolist())[0]!r}, expected numbers as in training")
-    return _fitting(path, X, n_features), y
+def check_labels(labels: np.ndarray, classes: np.ndarray | None, source: str) -> None:
+    """Refuse labels of another kind than those of training."""
+    numbers = classes is None or classes.dtype.kind in "iufb"
+    if numbers and labels.dtype.kind == "U":
+        raise CommandError(f"{source}: found the label {str(labels[0])!r}, expected numbers as in training")
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise CommandError(f"{source}: found a row without a label, expected one in each row")
 
 
-def _is_number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def _fitting(path: Path, X: sparse.csr_matrix, n_features: int) -> sparse.csr_matrix:
-    if X.shape[1] <= n_features:
-        return _resized(X, n_features)
-    beyond = X.indices[X.indices >= n_features]
-    kept = X[:, :n_features]
-    if len(beyond):
-        say_warning(
-            f"{path}: {len(np.unique(beyond)):,} features ({len(beyond):,} of {X.nnz:,} entries) are beyond the "
-            f"model's {n_features:,}: ignored, as they have no weight"
-        )
-    return kept
-
-
-def _resized(X: sparse.csr_matrix, n_features: int) -> sparse.csr_matrix:
-    """Return the same entries under another width."""
-    resized = sparse.csr_matrix((X.data, X.indices, X.indptr), shape=(X.shape[0], n_features), copy=False)
-    resized.has_sorted_indices = resized.has_canonical_format = True
-    return resized
+def say_bad_lines(rows: Any, source: str) -> None:
+    """Report the lines that were left out."""
+    reading = getattr(rows, "reading", None)
+    if reading is None or not reading.bad_lines:
+        return
+    lines = "1 bad line was" if reading.bad_lines == 1 else f"{reading.bad_lines:,} bad lines were"
+    say_warning(f"{source}: {lines} left out, the first: {reading.errors[0]}")

@@ -1,4 +1,4 @@
-"""``hogwild train``: fit a model to a file of rows."""
+"""``hogwild train``: fit a model to rows of any size."""
 
 from __future__ import annotations
 
@@ -7,7 +7,32 @@ from typing import Annotated
 
 import typer
 
-from hogwild.cli.options import Data, EngineName, Jobs, Loss, Metric, Penalty, Quiet, Schedule, Task
+from hogwild.cli.options import (
+    BadLines,
+    Bits,
+    Categorical,
+    Cross,
+    Data,
+    EngineName,
+    Format,
+    FormatOption,
+    Ignore,
+    Jobs,
+    LabelColumn,
+    Loss,
+    Metric,
+    Numeric,
+    Penalty,
+    Quiet,
+    Schedule,
+    Task,
+    Transform,
+    WeightColumn,
+    format_options,
+    seconds,
+)
+
+_LONG = "Long runs"
 
 
 def command(
@@ -35,25 +60,85 @@ def command(
     metric: Annotated[
         Metric | None, typer.Option(help="Followed on --valid.", show_default="log_loss, rmse for regression")
     ] = None,
+    holdout: Annotated[
+        int | None, typer.Option(min=2, help="Validate on one row in N instead.", metavar="N", show_default=False)
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Stop after N epochs without improvement: of --metric, of --holdout's score, else of the loss.",
+            show_default=False,
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the order of rows.")] = 0,
     report: Annotated[
         Path | None, typer.Option(help="HTML page to write: curves, settings.", show_default=False)
     ] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
+    format: Format = "auto",
+    label: LabelColumn = None,
+    weight: WeightColumn = None,
+    numeric: Numeric = None,
+    categorical: Categorical = None,
+    ignore: Ignore = None,
+    cross: Cross = None,
+    bits: Bits = None,
+    transform: Transform = None,
+    option: FormatOption = None,
+    bad_lines: BadLines = "error",
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Rows beyond it go through a cache file.",
+            metavar="SIZE",
+            show_default="half of what is free",
+            rich_help_panel=_LONG,
+        ),
+    ] = None,
+    cache: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|on|off|PATH",
+            help="auto: where rows exceed --memory; off: read them anew in each epoch.",
+            rich_help_panel=_LONG,
+        ),
+    ] = "auto",
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write down in where training stands.", show_default=False, rich_help_panel=_LONG),
+    ] = None,
+    every: Annotated[str, typer.Option(help="Time between checkpoints: 30s, 5m, 1h.", rich_help_panel=_LONG)] = "5m",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the newest checkpoint.", rich_help_panel=_LONG)
+    ] = False,
 ) -> None:
     """Fit a linear model to DATA and write it to MODEL.
 
     Labels may be words, integers (classes) or other numbers (regression). Ctrl-C ends training and
     keeps the model.
     """
+    from hogwild.cli.memory import free_memory, parse_size
+    from hogwild.cli.rows import Sources
     from hogwild.cli.training import Wishes, run
 
+    if resume and checkpoint is None:
+        raise typer.BadParameter("there is nothing to go on from: give --checkpoint FOLDER", param_hint="--resume")
+    if holdout is not None and valid is not None:
+        raise typer.BadParameter("rows are held out or in a file of their own: leave one out", param_hint="--holdout")
     if metric is not None and valid is None:
         raise typer.BadParameter("it is followed on validation rows: give --valid FILE", param_hint="--metric")
     run(
         Wishes(
-            data=data,
+            data=Sources(
+                tuple(data),
+                format,
+                format_options(label, weight, numeric, categorical, ignore, cross, bits, transform, option),
+                -1 if jobs is None else jobs,
+                bad_lines,
+            ),
             model=model,
             task=task,
             loss=loss,
@@ -67,6 +152,13 @@ def command(
             class_weight=class_weight,
             valid=valid,
             metric=metric,
+            holdout=holdout,
+            patience=patience,
+            memory=free_memory() // 2 if memory is None else parse_size(memory),
+            cache=cache,
+            checkpoint=checkpoint,
+            every=seconds(every),
+            resume=resume,
             seed=seed,
             report=report,
             n_jobs=-1 if jobs is None else jobs,

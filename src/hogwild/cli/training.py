@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,13 @@ from sklearn.base import clone
 from hogwild import DivergedError, save
 from hogwild.cli.choices import choose_task, make_estimator
 from hogwild.cli.history import History
-from hogwild.cli.rows import read_like, read_training_rows
-from hogwild.cli.scores import Scores, check_metric, score, summary
+from hogwild.cli.memory import shown_size
+from hogwild.cli.rows import FORMAT_KEY, Sources, batches_for, check_labels, open_as, reader_arrays
+from hogwild.cli.scores import Scores, check_metric, summary
 from hogwild.cli.terminal import CommandError, live_line, print_pairs, print_table, say_warning
-from hogwild.estimators.threads import resolve_n_jobs
+from hogwild.cli.training_data import InMemory, Streamed, TrainingData, read_training_data
+from hogwild.data.batch import Batch
+from hogwild.estimators.threads import MIN_ROWS, resolve_n_jobs
 
 STRONG = 1_000  # alpha x rows from which on the penalty outweighs what the rows say
 
@@ -27,7 +32,7 @@ STRONG = 1_000  # alpha x rows from which on the penalty outweighs what the rows
 class Wishes:
     """The command line of `hogwild train`; None is the user's "you choose"."""
 
-    data: Path
+    data: Sources
     model: Path
     task: str
     loss: str | None
@@ -41,6 +46,13 @@ class Wishes:
     class_weight: str | None
     valid: Path | None
     metric: str | None
+    holdout: int | None
+    patience: int | None
+    memory: int
+    cache: str
+    checkpoint: Path | None
+    every: float
+    resume: bool
     seed: int
     report: Path | None
     n_jobs: int
@@ -52,55 +64,82 @@ def run(wishes: Wishes) -> None:
     check_output(wishes.model)
     if wishes.report is not None:
         check_report(wishes.report)
-    with live_line(f"reading {wishes.data}", wishes.quiet):
-        labels = "number" if wishes.task == "regression" else "auto"
-        X, y, zero_based = read_training_rows(wishes.data, labels, wishes.n_jobs)
-    classifies, why = choose_task(y, wishes.task)
-    classes = np.unique(y) if classifies else None
+    began = time.perf_counter()
+    data, reader = read_training_data(
+        wishes.data,
+        task=wishes.task,
+        n_epochs=wishes.epochs,
+        memory=wishes.memory,
+        cache=wishes.cache,
+        quiet=wishes.quiet,
+    )
+    reading_seconds = time.perf_counter() - began
+    check_labels(data.labels, None if wishes.task == "regression" else data.labels[:0], str(wishes.data))
+    classifies, why = choose_task(data.labels, wishes.task)
+    classes = np.unique(data.labels) if classifies else None
     if classes is not None and len(classes) < 2:
         raise CommandError(f"{wishes.data}: found one class only ({classes[0]}), expected two or more")
     estimator = make_estimator(wishes, classifies, classes)
-    history = History(estimator, check_metric(wishes.metric, classifies))
-    held_out = None
+    history = History(estimator, check_metric(wishes.metric, classifies), wishes.patience if wishes.valid else None)
     if wishes.valid is not None:
-        held_out = read_like(wishes.valid, classes, X.shape[1], zero_based, n_jobs=wishes.n_jobs)
-        history.validate_on(*held_out)
-    settings = _settings(wishes, estimator, X, classes, why)
+        history.validate_on(_validation_rows(wishes, data, reader, estimator, classes), str(wishes.valid))
+    settings = _settings(wishes, estimator, data, classes, why)
     if not wishes.quiet:
         print_pairs(settings)
-    if wishes.penalty is not None and wishes.alpha * X.shape[0] > STRONG:
+    if wishes.penalty is not None and data.n_rows and wishes.alpha * data.n_rows > STRONG:
         say_warning(
-            f"alpha x rows is {wishes.alpha * X.shape[0]:,.0f}, more than {STRONG:,}: the penalty outweighs the rows; "
-            f"--alpha {STRONG / X.shape[0]:.0e} is the most that makes sense here"
+            f"alpha x rows is {wishes.alpha * data.n_rows:,.0f}, more than {STRONG:,}: the penalty outweighs the rows; "
+            f"--alpha {STRONG / data.n_rows:.0e} is the most that makes sense here"
         )
-    interrupted = _fit(estimator, history, X, y, wishes.quiet)
-    save(
-        estimator,
-        wishes.model,
-        extra={"source": wishes.data.name, "rows": X.shape[0], "zero_based": zero_based, "interrupted": interrupted},
-    )
+    interrupted = _fit(estimator, history, data, wishes.quiet)
+    rows = data.n_rows or history.rows // max(1, len(estimator.loss_curve_))
+    extra = {"source": str(wishes.data), "rows": rows, FORMAT_KEY: reader, "interrupted": interrupted}
+    save(estimator, wishes.model, extra=extra, arrays=reader_arrays(data.rows))
     if interrupted:
         raise KeyboardInterrupt(
             f"interrupted in epoch {len(estimator.loss_curve_)}: the model so far is in {wishes.model}"
         )
     if wishes.quiet and wishes.report is None:
         return
-    columns = {"training": score(estimator, X, y, wishes.data)}
-    if held_out is not None:
-        columns["validation"] = score(estimator, *held_out, wishes.valid)
-    if _worse_than_a_constant(columns["training"]):
+    columns = {"training": data.score(estimator)}
+    if wishes.valid is not None:
+        columns["validation"] = history.score_validation()
+    columns = {name: scores for name, scores in columns.items() if scores is not None}
+    if "training" in columns and _worse_than_a_constant(columns["training"]):
         say_warning(
             "the model does worse on its own training rows than a constant: a smaller --eta0, a smaller --alpha or "
             "another --schedule may mend it"
         )
-    trained = _outcome(estimator, history, wishes.model)
+    trained = _outcome(estimator, history, data, reading_seconds, wishes.model)
     if not wishes.quiet:
-        print_table(*summary(columns))
+        if columns:
+            print_table(*summary(columns))
         print_pairs(trained)
     if wishes.report is not None:
         _write_report(wishes, [*settings, *trained], columns, history)
         if not wishes.quiet:
             print_pairs([("report", str(wishes.report))])
+
+
+def _validation_rows(
+    wishes: Wishes, data: TrainingData, reader: dict[str, Any], estimator: Any, classes: np.ndarray | None
+) -> Callable[[], Iterator[tuple[Any, Batch]]]:
+    """Return what gives the validation rows, as often as it is called: from memory where they are few."""
+    sources, name = replace(wishes.data, names=(str(wishes.valid),)), str(wishes.valid)
+    rows = open_as(sources, reader, reader_arrays(data.rows), classes)
+    width = data.n_features
+
+    def read() -> Iterator[tuple[Any, Batch]]:
+        # a stream's model has the width of the rows so far
+        for X, batch in batches_for(rows, width or estimator.n_features_in_, name):
+            check_labels(batch.labels, classes, name)
+            yield X, batch
+
+    needed = rows.estimated_bytes() if hasattr(rows, "estimated_bytes") else None
+    if width is None or needed is None or needed > wishes.memory // 4:
+        return read
+    kept = list(read())
+    return lambda: iter(kept)
 
 
 def check_output(path: Path) -> None:
@@ -122,13 +161,14 @@ def check_report(path: Path) -> None:
         raise CommandError("--report draws with Matplotlib, which is not installed: pip install hogwild[report]")
 
 
-def _fit(estimator: Any, history: History, X: Any, y: np.ndarray, quiet: bool) -> bool:
+def _fit(estimator: Any, history: History, data: TrainingData, quiet: bool) -> bool:
     """Fit; returns whether Ctrl-C ended it early."""
+    head = data.head(MIN_ROWS * resolve_n_jobs(estimator.n_jobs))
     try:
         with live_line("preparing (the first run compiles)", quiet) as history.line:
-            _warm_up(estimator, X, y)
+            _warm_up(estimator, head, data)
             with history.following():
-                estimator.fit(X, y)
+                data.fit(estimator)
     except KeyboardInterrupt:
         if not getattr(estimator, "loss_curve_", None):
             raise KeyboardInterrupt("interrupted before the first step: no model was written") from None
@@ -137,7 +177,7 @@ def _fit(estimator: Any, history: History, X: Any, y: np.ndarray, quiet: bool) -
         smaller = f"--eta0 {estimator.eta0 / 10:g} or --schedule search"
         if estimator.learning_rate == "search":
             smaller = "--schedule adagrad"
-        largest = float(np.abs(X.data).max())
+        largest = float(np.abs(head.values).max(initial=0.0))
         scale = f"; values reach {largest:g}: scale them to about 1" if largest > 10 else ""
         raise CommandError(f"training diverged, no model was written: try {smaller}{scale} ({error})") from None
     finally:
@@ -145,24 +185,33 @@ def _fit(estimator: Any, history: History, X: Any, y: np.ndarray, quiet: bool) -
     return False
 
 
-def _warm_up(estimator: Any, X: Any, y: np.ndarray) -> None:
+def _warm_up(estimator: Any, head: Batch, data: TrainingData) -> None:
     """Compile what the fit will need, so that its rates are those of the data; a moment where that has been done."""
-    rows = slice(256 * resolve_n_jobs(estimator.n_jobs))
-    classes = {"classes": np.unique(y)} if hasattr(estimator, "class_weight") else {}
-    warm = clone(estimator).set_params(**dict.fromkeys({"class_weight"} & estimator.get_params().keys()))
+    classes = {"classes": np.unique(data.labels)} if hasattr(estimator, "class_weight") else {}
+    changed = dict.fromkeys({"class_weight", "checkpoint", "callback"} & estimator.get_params().keys())
+    warm = clone(estimator).set_params(**changed, early_stopping=False)
+    weights = head.weights if len(head.weights) else None
     with contextlib.suppress(ValueError):  # whatever is wrong with the rows, the fit itself will say it
-        warm.partial_fit(X[rows], y[rows], **classes)
+        warm.partial_fit(head.matrix(), head.labels, sample_weight=weights, **classes)
 
 
 # ------------------------------------------------------------------------------------------------ saying it
 
 
-def _settings(wishes: Wishes, estimator: Any, X: Any, classes: np.ndarray | None, why: str) -> list[tuple[str, str]]:
+def _settings(
+    wishes: Wishes, estimator: Any, data: TrainingData, classes: np.ndarray | None, why: str
+) -> list[tuple[str, str]]:
     task = "regression" if classes is None else f"classification, {len(classes)} classes"
     penalty = "none" if estimator.penalty is None else f"{estimator.penalty}, alpha {estimator.alpha:g}"
     step = "found on a sample" if estimator.learning_rate == "search" else f"eta0 {estimator.eta0:g}"
+    size = (
+        ""
+        if data.n_rows is None
+        else f"{data.n_rows:,} rows, {data.n_features:,} features, {data.n_entries:,} nonzeros"
+    )
+    place = "" if data.place == "in memory" else data.place
     return [
-        ("data", f"{wishes.data.name}: {X.shape[0]:,} rows, {X.shape[1]:,} features, {X.nnz:,} nonzeros"),
+        ("data", f"{wishes.data}: {', '.join(filter(None, (size, place)))}"),
         ("task", f"{task} ({why})"),
         ("loss", estimator.loss),
         ("penalty", penalty),
@@ -177,12 +226,28 @@ def _worse_than_a_constant(scores: Scores) -> bool:
     return scores["accuracy"] < scores["base_rate"] - 0.01
 
 
-def _outcome(estimator: Any, history: History, model: Path) -> list[tuple[str, str]]:
+def _outcome(
+    estimator: Any, history: History, data: TrainingData, reading_seconds: float, model: Path
+) -> list[tuple[str, str]]:
     threads = f"{estimator.n_threads_} thread" + ("s" if estimator.n_threads_ > 1 else "")
     found = [("step size", f"eta0 {estimator.eta0_:g}")] if estimator.learning_rate == "search" else []
+    if getattr(estimator, "validation_scores_", None):
+        kind = "accuracy" if hasattr(estimator, "classes_") else "R2"
+        found.append(("held out", f"{kind} {estimator.validation_scores_[-1]:.5f} on one row in {history.holdout}"))
+    reading = getattr(data.rows, "reading", None)
+    if reading is not None and reading.text_bytes:
+        seconds = history.seconds if isinstance(data, Streamed) else reading_seconds
+        rate = f"{shown_size(reading.text_bytes)} of text, {shown_size(reading.text_bytes / max(seconds, 1e-9))}/s"
+        found.append(("read", rate))
+    shares = ""
+    if not isinstance(data, InMemory):
+        total = max(history.seconds, 1e-9)
+        waiting = min(1.0, estimator.wait_seconds_ / total)
+        shares = f" ({estimator.step_seconds_ / total:.0%} stepping, {waiting:.0%} waiting for rows)"
     return [
         *found,
-        ("trained", f"{history.seconds:.2f} s, {history.rows_per_second:,.0f} rows/s, {threads}"),
+        ("loss", f"{estimator.loss_curve_[-1]:.5f} in the last epoch, each row before its own step"),
+        ("trained", f"{history.seconds:.2f} s, {history.rows_per_second:,.0f} rows/s, {threads}{shares}"),
         ("engine", str(estimator.engine_)),
         ("model", str(model)),
     ]
@@ -195,7 +260,12 @@ def _write_report(
 
     epochs = [epoch.number for epoch in history.epochs]
     curves = {"training, each row before its own step": (epochs, [epoch.loss for epoch in history.epochs])}
-    parts = [Table("Result", *summary(columns)), Lines("Loss by epoch", "epoch", "mean loss", curves)]
+    parts = [Table("Result", *summary(columns))] if columns else []
+    parts.append(Lines("Loss by epoch", "epoch", "mean loss", curves))
+    points = history.progressive_curve
+    if len(points) > 1:
+        line = {"each row before its own step": ([rows for rows, _ in points], [loss for _, loss in points])}
+        parts.append(Lines("Progressive loss", "rows", "mean loss since the point before", line))
     if history.validates and history.follows_loss:
         curves["validation"] = history.validation_curve
     elif history.validates:
@@ -206,4 +276,4 @@ def _write_report(
         Lines("Throughput", "epoch", "rows/s", {"rows/s": rates}, from_zero=True),
         Table("Settings", ["", ""], [list(pair) for pair in settings]),
     ]
-    write_report(wishes.report, f"hogwild: {wishes.data.name}", parts)
+    write_report(wishes.report, f"hogwild: {wishes.data}", parts)

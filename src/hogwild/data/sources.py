@@ -83,6 +83,21 @@ class TextRows:
         sizes = [stored_bytes(location) for location in self.locations]
         return None if None in sizes else sum(sizes)
 
+    def estimated_bytes(self) -> int | None:
+        """Bytes that all rows would take in memory, from those of the first block; None where nobody can tell."""
+        stored = self.stored_bytes
+        if stored is None:
+            return None
+        reading = Reading()
+        batches = read_lines(self.format, self.locations[:1], bad_lines="skip", block_bytes=_SAMPLE, reading=reading)
+        taken = 0
+        for batch in batches:
+            taken += batch.nbytes
+            if reading.text_bytes >= _SAMPLE // 2:
+                break
+        batches.close()
+        return int(taken / max(1, reading.stored_bytes) * stored)
+
     def fingerprint(self) -> str:
         """Digest of names, sizes and times of the files and of the format's options."""
         state = [self.format.name, registry.to_json(self.format), self.bad_lines]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import itertools
 import re
-from functools import partial
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from hogwild.data.batch import Batch
 from hogwild.data.errors import DataError
 from hogwild.data.files import PathLike, read_bytes, write_whole
 from hogwild.data.numerals import PADDING, decide
@@ -309,16 +310,53 @@ def dump_svmlight(X: sparse.spmatrix | np.ndarray, y: np.ndarray, path: PathLike
         raise ValueError(f"X holds {X.data.dtype}, expected real numbers")
     if not np.isfinite(X.data).all():
         raise ValueError("X holds NaN or infinity, which the reader would refuse")
-    text_of = partial(_number_texts, X.data.dtype)
     labels = _label_texts(y)
     with write_whole(path) as file:
         for start in range(0, X.shape[0], _ROWS_AT_ONCE):
             ends = X.indptr[start : start + _ROWS_AT_ONCE + 1]
             entries = slice(ends[0], ends[-1])
-            indices = (X.indices[entries].astype(np.int64) + (not zero_based)).tolist()
-            pairs = list(map("{}:{}".format, indices, text_of(X.data[entries])))
-            for label, (begin, end) in zip(labels[start:], itertools.pairwise((ends - ends[0]).tolist()), strict=False):
-                file.write(" ".join([label, *pairs[begin:end]]).encode() + b"\n")
+            lines = _lines(labels[start:], ends - ends[0], X.indices[entries], X.data[entries], int(not zero_based))
+            file.write(lines)
+
+
+def write_svmlight(batches: Iterable[Batch], path: PathLike, *, zero_based: bool = False) -> int:
+    """Write batches in svmlight (libsvm) format, in constant memory; the file appears complete or not at all.
+
+    Parameters
+    ----------
+    batches : iterable of Batch
+        Their weights and fields have no place in the format.
+    path : str or path-like
+        Compressed if it ends in .gz, .bz2, .xz or .zst.
+    zero_based : bool, default False
+        Whether the first column is written 0 or 1.
+
+    Returns
+    -------
+    int
+        Rows written.
+
+    Raises
+    ------
+    ValueError
+        If a label could not be read back. Nothing is written then.
+    """
+    n_rows = 0
+    with write_whole(path) as file:
+        for whole in batches:
+            for start in range(0, whole.n_rows, _ROWS_AT_ONCE):
+                batch = whole.rows(start, min(start + _ROWS_AT_ONCE, whole.n_rows))
+                labels, ends = _label_texts(batch.labels), batch.indptr.astype(np.int64)
+                file.write(_lines(labels, ends, batch.indices, batch.values, int(not zero_based)))
+                n_rows += batch.n_rows
+    return n_rows
+
+
+def _lines(labels: list[str], ends: np.ndarray, indices: np.ndarray, values: np.ndarray, shift: int) -> bytes:
+    """Write rows as text; each entry belongs to the row whose place in `ends` it has."""
+    pairs = list(map("{}:{}".format, (indices.astype(np.int64) + shift).tolist(), _number_texts(values.dtype, values)))
+    rows = zip(labels, itertools.pairwise(ends.tolist()), strict=False)
+    return "".join(" ".join([label, *pairs[low:high]]) + "\n" for label, (low, high) in rows).encode()
 
 
 def _number_texts(dtype: np.dtype, values: np.ndarray) -> list[str]:

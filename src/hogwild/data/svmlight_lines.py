@@ -74,8 +74,8 @@ class Svmlight:
             lowest = replace(self, zero_based=True, labels="text", columns=None)._read(part)[0].lowest
             chosen = replace(chosen, zero_based=lowest == 0)
         if self.labels == "auto":
-            kinds = replace(self, zero_based=True, columns=None)._read(part)[0].label_kinds
-            chosen = replace(chosen, labels="text" if kinds & WORDS else "number")
+            found = replace(self, zero_based=True, columns=None).parse(part).batch.labels
+            chosen = replace(chosen, labels="text" if found.dtype.kind == "U" else "number")
         return chosen
 
     def parse(self, part: Part) -> Parsed:

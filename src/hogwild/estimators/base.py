@@ -163,6 +163,8 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
         if "summed" in state.arrays and state.arrays["summed"].size:
             state.averaged_rows = max(0.0, task.t - max(1.0, float(self.average)))
         self.t_ = task.t
+        if not hasattr(self, "_renumbered"):
+            self.n_features_in_ = len(state.coef)
         self.coef_, self.intercept_ = self._weights()
 
     def _weights(self) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -12,9 +13,10 @@ def describe(progress: Progress) -> str:
     """One line: epoch, rows/s, progressive loss, time left."""
     rate = progress.rows_per_second
     shown = f"{rate / 1e6:.2f} M" if rate >= 1e6 else f"{rate:,.0f}"
+    left = "" if math.isnan(progress.seconds_left) else f"  {progress.seconds_left:.0f} s left"
     return (
-        f"epoch {progress.epoch}/{progress.n_epochs}  {shown} rows/s  loss {progress.loss:.5f}  "
-        f"{progress.seconds_left:.0f} s left"
+        f"epoch {progress.epoch}/{progress.n_epochs}  {progress.rows:,} rows  {shown} rows/s  "
+        f"loss {progress.loss:.5f} (of late {progress.recent_loss:.5f}){left}"
     )
 
 

@@ -1,0 +1,96 @@
+"""Cache files of the command line: where they lie, when they are used again, how they are made."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hogwild.cli.memory import free_disk, shown_size
+from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of
+from hogwild.cli.terminal import CommandError, live_line, print_pairs
+from hogwild.data.batch import Batch
+from hogwild.data.errors import DataError
+from hogwild.folders import cache_folder
+
+_DISK = 2.2  # times the size of the rows that writing a cache takes on disk: temporary files, and the cache itself
+_SOURCE_KEY = "source"  # of what a cache says about itself
+
+
+def cache_path(rows: Any, sources: Sources, wish: str) -> Path:
+    """Return where the cache of these rows lies: named by the user, or by the state of the sources."""
+    if wish not in ("auto", "on", "off"):
+        return Path(wish)
+    key = rows.fingerprint() if getattr(rows, "repeatable", True) else f"stdin-{os.getpid()}"
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(sources.names[0]).name.split(".")[0])
+    return cache_folder() / "data" / f"{name or 'rows'}-{key}.hog"
+
+
+def build_cache(rows: Any, sources: Sources, path: Path, memory: int, needed: int | None, quiet: bool) -> Any:
+    """Open the cache of these rows at `path`; write it first if it is not there or of another state of the sources."""
+    from hogwild.data.hog import open_hog
+
+    source = rows.fingerprint() if getattr(rows, "repeatable", True) else None
+    if path.exists() and source is not None:
+        with contextlib.suppress(DataError):
+            found = open_hog([path])
+            if found.about.get(_SOURCE_KEY) == source:
+                if not quiet:
+                    print_pairs([("cache", f"{path}: {shown_size(path.stat().st_size)}, used again")])
+                return found
+    check_disk(path, needed)
+    if not quiet:
+        size = f", about {shown_size(needed)}" if needed else ""
+        print_pairs([("cache", f"{path}{size}: to be written (--memory {shown_size(memory)}, --cache off for none)")])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_cache(rows, sources, path, memory=memory, source=source, quiet=quiet)
+
+
+def check_disk(path: Path, needed: int | None) -> None:
+    """Fail now rather than after an hour."""
+    free = free_disk(path.parent)
+    if needed is not None and needed * _DISK > free:
+        raise CommandError(
+            f"{path}: found {shown_size(free)} free on this disk, expected {shown_size(needed * _DISK)} for a cache "
+            "and its temporary files (--cache PATH writes it elsewhere, --cache off none)"
+        )
+
+
+def write_cache(
+    rows: Any, sources: Sources, path: Path, *, memory: int, source: str | None, quiet: bool, **options: Any
+) -> Any:
+    """Write a cache file of `rows` and open it."""
+    from hogwild.data.hog import open_hog
+    from hogwild.data.hog_writer import write_hog
+
+    began = time.perf_counter()
+    about = {FORMAT_KEY: reader_of(rows), _SOURCE_KEY: source}
+    with live_line(f"caching {sources}", quiet) as line:
+        write_hog(
+            _followed(rows, line),
+            path,
+            n_features=rows.n_features,
+            memory=memory,
+            about=about,
+            **options,
+        )
+    found = open_hog([path]) if path.exists() else None
+    seconds = time.perf_counter() - began
+    if not quiet and found is not None:
+        reading = getattr(rows, "reading", None)
+        rate = f", {shown_size(reading.text_bytes / seconds)}/s of text" if reading and reading.text_bytes else ""
+        size = shown_size(path.stat().st_size)
+        print_pairs([("cached", f"{size}, {found.n_rows:,} rows in {found.n_blocks:,} blocks, {seconds:.1f} s{rate}")])
+    return found
+
+
+def _followed(rows: Any, line: Any) -> Iterator[Batch]:
+    """Batches, with the live line moving."""
+    for batch in rows:
+        if line is not None:
+            reading = rows.reading
+            line.update(f"caching  {reading.rows:,} rows  {shown_size(reading.text_bytes)} of text")
+        yield batch

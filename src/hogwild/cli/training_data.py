@@ -1,0 +1,193 @@
+"""The rows of `hogwild train`, wherever they fit: in memory, in a cache file on disk, or read anew for each epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hogwild.cli.caching import build_cache, cache_path
+from hogwild.cli.memory import shown_size
+from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of, say_bad_lines
+from hogwild.cli.scores import Scores, score
+from hogwild.cli.terminal import CommandError, live_line
+from hogwild.data.batch import Batch, concatenate
+
+_IN_MEMORY = 2.2  # times the size of all rows that collecting them takes
+
+
+class InMemory:
+    """Rows that were read into memory."""
+
+    def __init__(self, sources: Sources, rows: Any, batch: Batch, first_index_open: bool) -> None:
+        self.sources, self.rows, self.batch = sources, rows, batch
+        if not batch.n_rows:
+            raise CommandError(f"{sources}: found a file that holds no rows, expected some")
+        if not len(batch.indices):
+            raise CommandError(f"{sources}: found rows without any feature, expected some")
+        if first_index_open and batch.indices.min() > 0:
+            batch.indices[...] -= np.uint32(1)
+            rows.format = replace(rows.format, zero_based=False)
+        self.n_features = rows.n_features or batch.n_features
+        self.X, self.y = batch.matrix(self.n_features), batch.labels
+        self.weights = batch.weights if len(batch.weights) else None
+        self.n_rows, self.n_entries = batch.n_rows, len(batch.indices)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """All labels."""
+        return self.y
+
+    @property
+    def place(self) -> str:
+        """Where the rows are."""
+        return "in memory"
+
+    def head(self, n_rows: int) -> Batch:
+        """Return some rows."""
+        return self.batch.rows(0, min(n_rows, self.n_rows))
+
+    def fit(self, estimator: Any) -> None:
+        """Fit the estimator."""
+        estimator.fit(self.X, self.y, sample_weight=self.weights)
+
+    def score(self, estimator: Any) -> Scores | None:
+        """Score the training rows."""
+        return score(estimator, self.X, self.y, str(self.sources), weights=self.weights)
+
+
+class InCache:
+    """Rows in a cache file."""
+
+    def __init__(
+        self, sources: Sources, rows: Any, cache: Any, path: Path | None = None, first_index_open: bool = False
+    ) -> None:
+        self.sources, self.rows, self.cache, self.path = sources, rows, cache, path
+        if first_index_open and cache.numbering.min() > 0:
+            self.cache = cache.counted_from_one()
+            rows.format = replace(rows.format, zero_based=False)
+        self.n_features, self.n_rows, self.n_entries = self.cache.n_features, cache.n_rows, cache.n_entries
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels of all kinds that there are; numbers with fractions if there are too many."""
+        return self.cache.labels if self.cache.labels is not None else np.array([0.5])
+
+    @property
+    def place(self) -> str:
+        """Where the rows are."""
+        return f"cache {self.path}" if self.path else "cache file"
+
+    def head(self, n_rows: int) -> Batch:
+        """Return some rows."""
+        batch = next(iter(self.cache.batches()))
+        return batch.rows(0, min(n_rows, batch.n_rows))
+
+    def fit(self, estimator: Any) -> None:
+        """Fit the estimator."""
+        estimator.fit(self.cache)
+
+    def score(self, estimator: Any) -> Scores | None:
+        """Leave the training rows unscored: that would be one more pass over the disk."""
+        return None
+
+
+class Streamed:
+    """Rows that are read anew for each epoch."""
+
+    def __init__(self, sources: Sources, rows: Any, n_epochs: int) -> None:
+        self.sources, self.rows, self._n_epochs = sources, rows, n_epochs
+        self.n_features, self.n_rows, self.n_entries = rows.n_features, None, None
+        self._batches = iter(rows)
+        self._first = next(self._batches, None)
+        if self._first is None:
+            raise CommandError(f"{sources}: found no rows")
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels of the first batch."""
+        return self._first.labels
+
+    @property
+    def place(self) -> str:
+        """Where the rows are."""
+        return "read as they come" if self._n_epochs == 1 else "read anew in each epoch"
+
+    def head(self, n_rows: int) -> Batch:
+        """Return some rows."""
+        return self._first.rows(0, min(n_rows, self._first.n_rows))
+
+    def fit(self, estimator: Any) -> None:
+        """Fit the estimator."""
+        if self._n_epochs == 1:
+            estimator.fit_stream(_Chained(self._first, self._batches, self.rows))
+        else:
+            self._batches.close() if hasattr(self._batches, "close") else None
+            estimator.fit(self.rows)
+
+    def score(self, estimator: Any) -> Scores | None:
+        """Leave the training rows unscored: each was, before its own step."""
+        return None
+
+
+class _Chained:
+    """The first batch and those that follow it, with what estimators ask of rows."""
+
+    def __init__(self, first: Batch, rest: Iterator[Batch], rows: Any) -> None:
+        self._first, self._rest, self._rows = first, rest, rows
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._rows, name)
+
+    def __iter__(self) -> Iterator[Batch]:
+        yield self._first
+        yield from self._rest
+
+
+TrainingData = InMemory | InCache | Streamed
+
+
+def leave_first_index_open(sources: Sources, rows: Any) -> bool:
+    """Read svmlight indices as they are written where only the last row tells whether they count from 0 or from 1."""
+    text_format = getattr(rows, "format", None)
+    is_open = getattr(text_format, "name", "") == "svmlight" and "zero_based" not in sources.options
+    if is_open:
+        rows.format = replace(text_format, zero_based=True)
+    return is_open
+
+
+def read_training_data(
+    sources: Sources, *, task: str, n_epochs: int, memory: int, cache: str, quiet: bool
+) -> tuple[TrainingData, dict[str, Any]]:
+    """Read, cache or begin to stream the rows; the second result is what a model remembers of their format."""
+    rows = sources.open()
+    if task == "regression" and hasattr(getattr(rows, "format", None), "labels"):
+        rows.format = replace(rows.format, labels="number")
+    if hasattr(rows, "block"):
+        data: TrainingData = InCache(sources, rows, rows)
+        return data, rows.about.get(FORMAT_KEY, {"name": "hog", "options": {}})
+    needed = rows.estimated_bytes()
+    if cache == "off" and (needed is None or needed * _IN_MEMORY > memory):
+        data = Streamed(sources, rows, n_epochs)
+        return data, reader_of(rows)
+    is_open = leave_first_index_open(sources, rows)
+    if cache in ("auto", "off") and needed is not None and needed * _IN_MEMORY <= memory:
+        with live_line(f"reading {sources}", quiet) as line:
+            data = InMemory(sources, rows, concatenate(_followed(rows, line)), is_open)
+    else:
+        path = cache_path(rows, sources, cache)
+        file = build_cache(rows, sources, path, memory, needed, quiet)
+        data = InCache(sources, rows, file, path, is_open)
+    say_bad_lines(rows, str(sources))
+    return data, reader_of(rows)
+
+
+def _followed(rows: Any, line: Any) -> Iterator[Batch]:
+    """Batches, with the live line moving."""
+    for batch in rows:
+        if line is not None:
+            line.update(f"reading  {rows.reading.rows:,} rows  {shown_size(rows.reading.text_bytes)}")
+        yield batch
