@@ -88,10 +88,10 @@ class Svmlight:
         indptr[1:] = row_ends[:rows]
         try:
             found = self._labels(part.text, read, labels[:rows], starts[:rows])
-        except DataError as problem:  # its row is the first bad one
-            error, expected = problem.line, problem.expected or ""
-            rows = int(np.searchsorted(starts[:rows], error))
-            return Parsed(Batch(indptr[:1], indices[:0], values[:0], labels[:0]), True, error, expected)
+        except DataError as problem:  # its row is the first bad one: read those before it
+            start = int(starts[np.searchsorted(starts[:rows], problem.line)])
+            before = self.parse(part._replace(stop=start))
+            return before._replace(error=problem.line, expected=problem.expected or "")
         batch = Batch(indptr, indices[:entries], values[:entries], found)
         return Parsed(batch, not read.unordered, error, expected)
 
