@@ -1,0 +1,213 @@
+"""Fields of delimited text in compiled code: where they end, and what their bytes are as category, number or label."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hogwild.compiled import inlined, kernel, strict_kernel, trailing_zeros
+from hogwild.data.columns import MISSING_WORDS
+from hogwild.data.hashing import _C1, _C2, _finish, _mix_word, _rotate, _times
+from hogwild.data.numerals import EXACT, INTEGER, LARGE, NONE, POWERS_OF_TEN, UNSURE, load_word, number, short_numeral
+
+# What kinds of labels were found; several may be set.
+FRACTIONS, WORDS, UNSURE_LABELS = 1, 2, 4
+# What a field of a number holds.
+READ, ABSENT, DOUBTFUL, BAD = range(4)
+
+_0, _1, _2, _3, _4, _8, _10, _32, _48 = (np.uint64(i) for i in (0, 1, 2, 3, 4, 8, 10, 32, 48))
+_ONES = np.uint64(0x0101010101010101)
+_TOPS = np.uint64(0x8080808080808080)
+_LFS = np.uint64(0x0A0A0A0A0A0A0A0A)
+_LOW_HALF = np.uint64(0xFFFFFFFF)
+_TAB, _LF, _BLANK, _MINUS = (ord(c) for c in "\t\n -")
+_MISSING = np.array([int.from_bytes(word.encode(), "little") for word in MISSING_WORDS], np.uint64)
+_LONGEST_MISSING = np.uint64(max(map(len, MISSING_WORDS)))
+_LAST_29 = np.uint64((1 << 29) - 1)
+_HALFWAY = np.uint64(1 << 28)
+
+
+# ------------------------------------------------------------------------------------------------ hashes
+
+
+@kernel
+def begin_hashes(text, ends, states, pendings):
+    """Hash the whole words of names that follow each other in `text`; the bytes behind them are left pending."""
+    p = _0
+    for i in range(np.uint64(ends.size)):
+        h = np.uint32(0)
+        while p + _4 <= ends[i]:
+            h = _mix_word(h, np.uint32(load_word(text, p)))
+            p += _4
+        states[i] = h
+        pendings[i] = load_word(text, p) & ((_1 << ((ends[i] - p) * _8)) - _1)
+        p = ends[i]
+
+
+@inlined
+def _end_hash(h, held, length):
+    """Hash of `length` bytes from that of their whole words and the 0 to 3 bytes behind these, no bits above them."""
+    h = np.uint32(h ^ _times(_rotate(_times(np.uint32(held), _C1), 15), _C2))
+    return _finish(np.uint32(h ^ np.uint32(length)))
+
+
+@inlined
+def hash_on(h, held, length, text, start, stop):
+    """Hash of a name's `length` bytes, begun by `begin_hashes`, and ``text[start:stop]`` behind it."""
+    known = length & _3
+    shift = known * _8
+    p = start
+    while p + _8 <= stop:
+        word = load_word(text, p)
+        held |= (word & _LOW_HALF) << shift
+        h = _mix_word(h, np.uint32(held))
+        held = (held >> _32) | ((word >> _32) << shift)
+        h = _mix_word(h, np.uint32(held))
+        held >>= _32
+        p += _8
+    left = stop - p
+    word = load_word(text, p) & ((_1 << (left * _8)) - _1)
+    if left >= _4:
+        held |= (word & _LOW_HALF) << shift
+        h = _mix_word(h, np.uint32(held))
+        held >>= _32
+        word >>= _32
+        left -= _4
+    held |= word << shift
+    if known + left >= _4:
+        h = _mix_word(h, np.uint32(held))
+        held >>= _32
+    return _end_hash(h, held, length + (stop - start))
+
+
+@strict_kernel
+def hash_doubled(h, held, length, text, start, stop):
+    """Like `hash_on`, for text in which each quote is doubled."""
+    known = length & _3
+    p = start
+    while p < stop:
+        held |= np.uint64(text[p]) << (known * _8)
+        known += _1
+        length += _1
+        if known == _4:
+            h = _mix_word(h, np.uint32(held))
+            held, known = _0, _0
+        p += _2 if text[p] == text[start - _1] else _1
+    return _end_hash(h, held, length)
+
+
+# ------------------------------------------------------------------------------------------------ fields
+
+
+@inlined
+def field_end(text, p, separators):
+    """Place of the first separator or line feed from `p` on, eight bytes at a time."""
+    while True:
+        word = load_word(text, p)
+        other, line = word ^ separators, word ^ _LFS
+        marks = (((other - _ONES) & ~other) | ((line - _ONES) & ~line)) & _TOPS
+        if marks != _0:
+            return p + (np.uint64(trailing_zeros(marks)) >> _3)
+        p += _8
+
+
+@strict_kernel
+def quoted_end(text, p):
+    """Place of the quote that closes the field begun by the one at `p`, and whether quotes are doubled between.
+
+    The place of the line feed, if that comes first.
+    """
+    quote, doubled = text[p], False
+    p += _1
+    while text[p] != _LF:
+        if text[p] == quote:
+            if text[p + _1] != quote:
+                break
+            doubled = True
+            p += _1
+        p += _1
+    return p, doubled
+
+
+@inlined
+def trimmed(text, start, stop):
+    """Bounds of the text without the blanks around it."""
+    while start < stop and (text[start] == _BLANK or text[start] == _TAB):
+        start += _1
+    while stop > start and (text[stop - _1] == _BLANK or text[stop - _1] == _TAB):
+        stop -= _1
+    return start, stop
+
+
+@inlined
+def _is_missing(text, start, stop):
+    if stop - start > _LONGEST_MISSING:
+        return False
+    word = load_word(text, start) & ((_1 << ((stop - start) * _8)) - _1)
+    found = word == _0
+    for i in range(np.uint64(len(_MISSING))):
+        found |= word == _MISSING[i]
+    return found
+
+
+@inlined
+def _is_halfway(value):
+    """Whether a float64 stands exactly between two numbers of float32: rounding it again may go wrong."""
+    return np.float64(value).view(np.uint64) & _LAST_29 == _HALFWAY
+
+
+@strict_kernel
+def ___any_numeral(text, start, stop, narrow):
+    """Like `numeral`, for what is not short."""
+    start, stop = trimmed(text, start, stop)
+    if _is_missing(text, start, stop):
+        return 0.0, ABSENT
+    value, end, kind = number(text, start)
+    if kind == NONE or end != stop:
+        return 0.0, BAD
+    doubtful = narrow and kind != INTEGER and value != 0.0
+    doubtful = doubtful and (_is_halfway(value) or not 1.2e-38 < abs(value) < 3.4e38)
+    return value, DOUBTFUL if doubtful or kind == UNSURE else READ
+
+
+@strict_kernel
+def numeral(text, start, stop, narrow):
+    """Read the number ``text[start:stop]``: ``(value, state)``; `narrow` if float32 is to come of it."""
+    negative = text[start] == _MINUS
+    mantissa, behind, end, count = short_numeral(text, start + np.uint64(negative))
+    if end == stop and count != _0 and mantissa <= EXACT:
+        whole = np.float64(np.int64(mantissa))
+        value = whole / POWERS_OF_TEN[behind]
+        # 25 bits times 5**12 are exact: the product tells whether the numeral itself is halfway, or only near it.
+        if narrow and _is_halfway(value) and (behind > np.uint64(12) or value * POWERS_OF_TEN[behind] != whole):
+            return value, DOUBTFUL
+        return -value if negative else value, READ
+    if start == stop:
+        return 0.0, ABSENT
+    return ___any_numeral(text, start, stop, narrow)
+
+
+@strict_kernel
+def label(text, start, stop):
+    """Read a label without blanks around it: ``(value, kinds)``."""
+    value, end, kind = number(text, start)
+    if kind != NONE and end == stop:
+        return value, UNSURE_LABELS if kind in (UNSURE, LARGE) else FRACTIONS if kind != INTEGER else 0
+    return np.nan, FRACTIONS if _is_missing(text, start, stop) else WORDS
+
+
+@strict_kernel
+def write_bin(value, digits):
+    """Write the bin of a number, ``floor(log2(1 + |value|))`` with its sign, as text; returns its length."""
+    size = (np.float64(1.0 + abs(value)).view(np.uint64) >> np.uint64(52)) - np.uint64(1023)
+    p = _0
+    if value < 0.0 and size != _0:
+        digits[p] = _MINUS
+        p += _1
+    power = _1
+    while power * _10 <= size:
+        power *= _10
+    while power != _0:
+        digits[p] = np.uint8(_48 + size // power % _10)
+        power //= _10
+        p += _1
+    return p
