@@ -352,8 +352,9 @@ class Delimited:
 def criteo_columns(**overrides: Any) -> Delimited:
     r"""Return the format of Criteo's click logs: label, 13 numbers, 26 categories, separated by tabs, without header.
 
-    Logarithms of the numbers and features for what is missing: a log loss of .4646 on held-out rows (missing values
-    left out: .4658; bins: .4645; numbers as they stand: .76).
+    Numbers become logarithms, and what is missing a feature: a log loss of .465 on 2,000 rows after training on 6,000,
+    as with missing values left out (.466) or bins (.465), against .76 with numbers as they stand. Step size and epochs
+    were chosen on the same 2,000 rows: only the last of these differences means anything.
 
     Parameters
     ----------

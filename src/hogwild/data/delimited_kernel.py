@@ -146,7 +146,7 @@ def count_lines(text, start, stop):
 
 @strict_kernel
 def _logarithm(value):
-    """``sign(value) log(1 + |value|)``; small whole numbers from a table, which saves Criteo's rows a sixth."""
+    """``sign(value) log(1 + |value|)``; small whole numbers from a table, a sixth less time for rows like Criteo's."""
     if 0.0 <= value < 1024.0:
         whole = np.int64(value)
         if np.float64(whole) == value:
