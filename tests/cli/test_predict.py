@@ -61,10 +61,8 @@ def test_evaluate_labels_that_the_model_does_not_know(models, tmp_path):
     result = run("evaluate", models / "words.model", tmp_path / "new.svm", "--json")
     assert "1 of 3 rows have labels that the model does not know (beans)" in result.stderr
     assert json.loads(result.stdout)["auc"] is None
-    assert "found the label 'spam', expected numbers as in training" in error(
-        "evaluate", models / "two.model", tmp_path / "new.svm"
-    )
-    assert "line 1, column 1: found 'spam" in error("evaluate", models / "numbers.model", tmp_path / "new.svm")
+    for name in ("two", "numbers"):
+        assert "line 1, column 1: found 'spam" in error("evaluate", models / f"{name}.model", tmp_path / "new.svm")
 
 
 def test_hinge_has_no_probabilities(models, tmp_path):

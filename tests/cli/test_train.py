@@ -125,7 +125,7 @@ def test_features_count_as_in_the_file(tmp_path, first):
     rows = "".join(f"{i % 2} {first + i % 2}:1 5:1\n" for i in range(40))
     (tmp_path / "rows.svm").write_text(rows)
     run("train", tmp_path / "rows.svm", "-m", tmp_path / "m", "-j", 1, "--quiet")
-    assert describe(tmp_path / "m")["extra"]["zero_based"] == (first == 0)
+    assert describe(tmp_path / "m")["extra"]["reader"]["options"]["zero_based"] == (first == 0)
     (tmp_path / "new.svm").write_text(f"1 {first + 1}:1\n")  # without an index 0 it could be taken for the other kind
     assert run("predict", tmp_path / "m", tmp_path / "new.svm").stdout == "1\n"
     assert f"  {first + 1}:" in run("inspect", tmp_path / "m").stdout

@@ -6,12 +6,13 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hogwild.cli.memory import free_disk, shown_size
-from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of
-from hogwild.cli.terminal import CommandError, live_line, print_pairs
+from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of, say_bad_lines
+from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs
 from hogwild.data.batch import Batch
 from hogwild.data.errors import DataError
 from hogwild.folders import cache_folder
@@ -29,7 +30,9 @@ def cache_path(rows: Any, sources: Sources, wish: str) -> Path:
     return cache_folder() / "data" / f"{name or 'rows'}-{key}.hog"
 
 
-def build_cache(rows: Any, sources: Sources, path: Path, memory: int, needed: int | None, quiet: bool) -> Any:
+def build_cache(
+    rows: Any, sources: Sources, path: Path, *, memory: int, needed: int | None, is_open: bool, quiet: bool
+) -> Any:
     """Open the cache of these rows at `path`; write it first if it is not there or of another state of the sources."""
     from hogwild.data.hog import open_hog
 
@@ -46,7 +49,31 @@ def build_cache(rows: Any, sources: Sources, path: Path, memory: int, needed: in
         size = f", about {shown_size(needed)}" if needed else ""
         print_pairs([("cache", f"{path}{size}: to be written (--memory {shown_size(memory)}, --cache off for none)")])
     path.parent.mkdir(parents=True, exist_ok=True)
-    return write_cache(rows, sources, path, memory=memory, source=source, quiet=quiet)
+    about = {_SOURCE_KEY: source, "first_index_open": is_open}
+    return write_cache(rows, sources, path, memory=memory, about=about, quiet=quiet)
+
+
+def run(sources: Sources, output: Path, *, memory: int, quiet: bool, shards: int, **options: Any) -> None:
+    """Write the cache file of `hogwild cache`."""
+    check_output(output)
+    if output.suffix.lower() != ".hog":
+        raise CommandError(f"{output}: found extension {output.suffix!r}, expected .hog")
+    rows = sources.open()
+    is_open = leave_first_index_open(sources, rows)
+    needed = rows.estimated_bytes() if hasattr(rows, "estimated_bytes") else None
+    check_disk(output, needed)
+    about = {"first_index_open": is_open}
+    write_cache(rows, sources, output, memory=memory, about=about, quiet=quiet, shards=shards, **options)
+    say_bad_lines(rows, str(sources))
+
+
+def leave_first_index_open(sources: Sources, rows: Any) -> bool:
+    """Read svmlight indices as they are written where only the last row tells whether they count from 0 or from 1."""
+    text_format = getattr(rows, "format", None)
+    is_open = getattr(text_format, "name", "") == "svmlight" and "zero_based" not in sources.options
+    if is_open:
+        rows.format = replace(text_format, zero_based=True)
+    return is_open
 
 
 def check_disk(path: Path, needed: int | None) -> None:
@@ -60,16 +87,15 @@ def check_disk(path: Path, needed: int | None) -> None:
 
 
 def write_cache(
-    rows: Any, sources: Sources, path: Path, *, memory: int, source: str | None, quiet: bool, **options: Any
+    rows: Any, sources: Sources, path: Path, *, memory: int, about: dict[str, Any], quiet: bool, **options: Any
 ) -> Any:
     """Write a cache file of `rows` and open it."""
-    from hogwild.data.hog import open_hog
     from hogwild.data.hog_writer import write_hog
 
     began = time.perf_counter()
-    about = {FORMAT_KEY: reader_of(rows), _SOURCE_KEY: source}
+    about = {FORMAT_KEY: reader_of(rows), **about}
     with live_line(f"caching {sources}", quiet) as line:
-        write_hog(
+        found = write_hog(
             _followed(rows, line),
             path,
             n_features=rows.n_features,
@@ -77,12 +103,11 @@ def write_cache(
             about=about,
             **options,
         )
-    found = open_hog([path]) if path.exists() else None
     seconds = time.perf_counter() - began
-    if not quiet and found is not None:
+    if not quiet:
         reading = getattr(rows, "reading", None)
         rate = f", {shown_size(reading.text_bytes / seconds)}/s of text" if reading and reading.text_bytes else ""
-        size = shown_size(path.stat().st_size)
+        size = shown_size(sum(os.path.getsize(name) for name in found.paths))
         print_pairs([("cached", f"{size}, {found.n_rows:,} rows in {found.n_blocks:,} blocks, {seconds:.1f} s{rate}")])
     return found
 

@@ -7,19 +7,41 @@ from pathlib import Path
 
 import numpy as np
 
-from hogwild.cli.rows import Opened, open_model
-from hogwild.cli.terminal import print_pairs, print_table
+from hogwild.cli.rows import Opened, Sources, open_like, open_model
+from hogwild.cli.terminal import CommandError, print_pairs, print_table
 
 _MOST_CLASSES = 20  # named in a line
 
 
-def run(path: Path, top: int) -> None:
-    """Print what the model file holds."""
+def run(path: Path, top: int, sources: tuple[str, ...] = ()) -> None:
+    """Print what the model file holds; names of features are taken from the rows `sources`."""
     model = open_model(path)
     print_pairs(list(_facts(model)))
     if top:
         weights = _sparse_free(model)
+        if sources:
+            model = model._replace(names=_names(model, weights, top, sources))
         print_table(["", "heaviest weights (feature:weight)"], list(_heaviest(model, weights, top)))
+
+
+def _names(model: Opened, weights: np.ndarray, top: int, sources: tuple[str, ...]) -> dict[int, str]:
+    """Names of the features that will be shown."""
+    from hogwild.data.names import recover_names
+    from hogwild.data.sources import TextRows
+
+    rows = open_like(Sources(sources, n_jobs=1, bad_lines="skip"), model, with_labels=False)
+    if not isinstance(rows, TextRows):
+        raise CommandError(f"{sources[0]}: found no text, expected the rows that the model was trained on as text")
+    signs = (1, -1) if len(weights) == 1 else (1,)
+    shown = {int(j) for row in weights for sign in signs for j in _largest(sign * row, top) if row[j]}
+    return recover_names(rows, np.array(sorted(shown), np.int64))
+
+
+def _largest(row: np.ndarray, top: int) -> np.ndarray:
+    """Places of the largest weights, in descending order."""
+    top = min(top, len(row))
+    largest = np.argpartition(row, len(row) - top)[len(row) - top :]
+    return largest[np.argsort(-row[largest], kind="stable")]
 
 
 def _sparse_free(model: Opened) -> np.ndarray:
@@ -74,12 +96,7 @@ def _heaviest(model: Opened, weights: np.ndarray, top: int) -> Iterator[list[str
 
 
 def _line(model: Opened, row: np.ndarray, top: int, sign: int = 1) -> str:
-    top = min(top, len(row))
-    largest = np.argpartition(row, len(row) - top)[len(row) - top :]
-    largest = largest[np.argsort(-row[largest], kind="stable")]
-    first = model.first_index
-    names = getattr(model.estimator, "feature_names_in_", None)
-    texts = (
-        f"{names[j] if names is not None else j + first}:{sign * row[j]:.4g}" for j in largest.tolist() if row[j] > 0
-    )
+    first, known = model.first_index, getattr(model.estimator, "feature_names_in_", None)
+    names = model.names if known is None else dict(enumerate(known))
+    texts = (f"{names.get(j, j + first)}:{sign * row[j]:.4g}" for j in _largest(row, top).tolist() if row[j] > 0)
     return "  ".join(texts) or "-"

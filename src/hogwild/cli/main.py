@@ -10,7 +10,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hogwild.cli import demo, evaluate, inspect, predict, train
+from hogwild.cli import cache, convert, demo, evaluate, inspect, predict, train
 from hogwild.cli.terminal import CommandError, say_error, say_warning
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -71,7 +71,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (train, predict, evaluate, inspect, demo):
+for _module in (train, predict, evaluate, inspect, cache, convert, demo):
     app.command(_module.__name__.rpartition(".")[2])(_module.command)
 
 

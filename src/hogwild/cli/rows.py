@@ -60,11 +60,14 @@ class Opened(NamedTuple):
     estimator : SGDClassifier or SGDRegressor
     about : dict
         What `hogwild.models.describe` says.
+    names : dict of int to str
+        Names of features, where they were recovered.
     """
 
     path: Path
     estimator: Any
     about: dict[str, Any]
+    names: dict[int, str] = {}  # noqa: RUF012  a NamedTuple's default; nobody changes it
 
     @property
     def classes(self) -> np.ndarray | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +16,18 @@ if TYPE_CHECKING:
 
 class CommandError(Exception):
     """Something that the user can mend: printed as one line, exit status 1."""
+
+
+def check_output(path: Path, *, compressed: bool = False) -> None:
+    """Fail now rather than after the training."""
+    if path.is_dir():
+        raise CommandError(f"{path}: found a folder, expected the name of a file to write")
+    if not path.parent.is_dir():
+        raise CommandError(f"{path}: found no folder {path.parent} to write to")
+    if not os.access(path.parent, os.W_OK):
+        raise CommandError(f"{path}: found no permission to write to the folder {path.parent}")
+    if not compressed and path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst"):
+        raise CommandError(f"{path}: this kind of file is not compressed, expected another name")
 
 
 def say_error(message: str, hint: str | None = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from hogwild.cli.history import History
 from hogwild.cli.memory import shown_size
 from hogwild.cli.rows import FORMAT_KEY, Sources, batches_for, check_labels, open_as, reader_arrays
 from hogwild.cli.scores import Scores, check_metric, summary
-from hogwild.cli.terminal import CommandError, live_line, print_pairs, print_table, say_warning
+from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs, print_table, say_warning
 from hogwild.cli.training_data import InMemory, Streamed, TrainingData, read_training_data
 from hogwild.data.batch import Batch
 from hogwild.estimators.threads import MIN_ROWS, resolve_n_jobs
@@ -65,7 +64,7 @@ def run(wishes: Wishes) -> None:
     if wishes.report is not None:
         check_report(wishes.report)
     began = time.perf_counter()
-    data, reader = read_training_data(
+    data = read_training_data(
         wishes.data,
         task=wishes.task,
         n_epochs=wishes.epochs,
@@ -82,7 +81,7 @@ def run(wishes: Wishes) -> None:
     estimator = make_estimator(wishes, classifies, classes)
     history = History(estimator, check_metric(wishes.metric, classifies), wishes.patience if wishes.valid else None)
     if wishes.valid is not None:
-        history.validate_on(_validation_rows(wishes, data, reader, estimator, classes), str(wishes.valid))
+        history.validate_on(_validation_rows(wishes, data, estimator, classes), str(wishes.valid))
     settings = _settings(wishes, estimator, data, classes, why)
     if not wishes.quiet:
         print_pairs(settings)
@@ -93,7 +92,7 @@ def run(wishes: Wishes) -> None:
         )
     interrupted = _fit(estimator, history, data, wishes.quiet)
     rows = data.n_rows or history.rows // max(1, len(estimator.loss_curve_))
-    extra = {"source": str(wishes.data), "rows": rows, FORMAT_KEY: reader, "interrupted": interrupted}
+    extra = {"source": str(wishes.data), "rows": rows, FORMAT_KEY: data.reader, "interrupted": interrupted}
     save(estimator, wishes.model, extra=extra, arrays=reader_arrays(data.rows))
     if interrupted:
         raise KeyboardInterrupt(
@@ -122,11 +121,11 @@ def run(wishes: Wishes) -> None:
 
 
 def _validation_rows(
-    wishes: Wishes, data: TrainingData, reader: dict[str, Any], estimator: Any, classes: np.ndarray | None
+    wishes: Wishes, data: TrainingData, estimator: Any, classes: np.ndarray | None
 ) -> Callable[[], Iterator[tuple[Any, Batch]]]:
     """Return what gives the validation rows, as often as it is called: from memory where they are few."""
     sources, name = replace(wishes.data, names=(str(wishes.valid),)), str(wishes.valid)
-    rows = open_as(sources, reader, reader_arrays(data.rows), classes)
+    rows = open_as(sources, data.reader, reader_arrays(data.rows), classes)
     width = data.n_features
 
     def read() -> Iterator[tuple[Any, Batch]]:
@@ -140,18 +139,6 @@ def _validation_rows(
         return read
     kept = list(read())
     return lambda: iter(kept)
-
-
-def check_output(path: Path) -> None:
-    """Fail now rather than after the training."""
-    if path.is_dir():
-        raise CommandError(f"{path}: found a folder, expected the name of a file to write")
-    if not path.parent.is_dir():
-        raise CommandError(f"{path}: found no folder {path.parent} to write to")
-    if not os.access(path.parent, os.W_OK):
-        raise CommandError(f"{path}: found no permission to write to the folder {path.parent}")
-    if path.suffix.lower() in (".gz", ".bz2", ".xz", ".zst"):
-        raise CommandError(f"{path}: models and reports are not compressed, expected another name")
 
 
 def check_report(path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hogwild.cli.caching import build_cache, cache_path
+from hogwild.cli.caching import build_cache, cache_path, leave_first_index_open
 from hogwild.cli.memory import shown_size
 from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of, say_bad_lines
 from hogwild.cli.scores import Scores, score
@@ -35,6 +35,7 @@ class InMemory:
         self.X, self.y = batch.matrix(self.n_features), batch.labels
         self.weights = batch.weights if len(batch.weights) else None
         self.n_rows, self.n_entries = batch.n_rows, len(batch.indices)
+        self.reader = reader_of(rows)
 
     @property
     def labels(self) -> np.ndarray:
@@ -62,13 +63,12 @@ class InMemory:
 class InCache:
     """Rows in a cache file."""
 
-    def __init__(
-        self, sources: Sources, rows: Any, cache: Any, path: Path | None = None, first_index_open: bool = False
-    ) -> None:
+    def __init__(self, sources: Sources, rows: Any, cache: Any, path: Path | None = None) -> None:
         self.sources, self.rows, self.cache, self.path = sources, rows, cache, path
-        if first_index_open and cache.numbering.min() > 0:
+        self.reader = cache.about.get(FORMAT_KEY, {"name": "hog", "options": {}})
+        if cache.about.get("first_index_open") and cache.numbering.min() > 0:
             self.cache = cache.counted_from_one()
-            rows.format = replace(rows.format, zero_based=False)
+            self.reader = {**self.reader, "options": {**self.reader["options"], "zero_based": False}}
         self.n_features, self.n_rows, self.n_entries = self.cache.n_features, cache.n_rows, cache.n_entries
 
     @property
@@ -103,6 +103,7 @@ class Streamed:
         self.n_features, self.n_rows, self.n_entries = rows.n_features, None, None
         self._batches = iter(rows)
         self._first = next(self._batches, None)
+        self.reader = reader_of(rows)
         if self._first is None:
             raise CommandError(f"{sources}: found no rows")
 
@@ -150,39 +151,28 @@ class _Chained:
 TrainingData = InMemory | InCache | Streamed
 
 
-def leave_first_index_open(sources: Sources, rows: Any) -> bool:
-    """Read svmlight indices as they are written where only the last row tells whether they count from 0 or from 1."""
-    text_format = getattr(rows, "format", None)
-    is_open = getattr(text_format, "name", "") == "svmlight" and "zero_based" not in sources.options
-    if is_open:
-        rows.format = replace(text_format, zero_based=True)
-    return is_open
-
-
 def read_training_data(
     sources: Sources, *, task: str, n_epochs: int, memory: int, cache: str, quiet: bool
-) -> tuple[TrainingData, dict[str, Any]]:
-    """Read, cache or begin to stream the rows; the second result is what a model remembers of their format."""
+) -> TrainingData:
+    """Read, cache or begin to stream the rows."""
     rows = sources.open()
     if task == "regression" and hasattr(getattr(rows, "format", None), "labels"):
         rows.format = replace(rows.format, labels="number")
     if hasattr(rows, "block"):
-        data: TrainingData = InCache(sources, rows, rows)
-        return data, rows.about.get(FORMAT_KEY, {"name": "hog", "options": {}})
+        return InCache(sources, rows, rows)
     needed = rows.estimated_bytes()
     if cache == "off" and (needed is None or needed * _IN_MEMORY > memory):
-        data = Streamed(sources, rows, n_epochs)
-        return data, reader_of(rows)
+        return Streamed(sources, rows, n_epochs)
     is_open = leave_first_index_open(sources, rows)
     if cache in ("auto", "off") and needed is not None and needed * _IN_MEMORY <= memory:
         with live_line(f"reading {sources}", quiet) as line:
-            data = InMemory(sources, rows, concatenate(_followed(rows, line)), is_open)
+            data: TrainingData = InMemory(sources, rows, concatenate(_followed(rows, line)), is_open)
     else:
         path = cache_path(rows, sources, cache)
-        file = build_cache(rows, sources, path, memory, needed, quiet)
-        data = InCache(sources, rows, file, path, is_open)
+        file = build_cache(rows, sources, path, memory=memory, needed=needed, is_open=is_open, quiet=quiet)
+        data = InCache(sources, rows, file, path)
     say_bad_lines(rows, str(sources))
-    return data, reader_of(rows)
+    return data
 
 
 def _followed(rows: Any, line: Any) -> Iterator[Batch]:

@@ -139,6 +139,15 @@ def read_lines(
             yield batch
 
 
+def text_blocks(
+    locations: Iterable[str], text_format: TextFormat, size: int, reading: Reading
+) -> Iterator[tuple[_Block, TextFormat]]:
+    """Blocks of whole lines, and the format as the first file's header completes it."""
+    formats = _Formats(text_format)
+    for block in _blocks(locations, size, formats, reading):
+        yield block, formats.current
+
+
 class _Formats:
     """The format as the header lines of the first file complete it."""
 
