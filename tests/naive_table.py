@@ -90,12 +90,13 @@ def encode(
             hashed += found
         done = []
         for first, second in columns.crosses:
-            for a in scalars:
-                for b in scalars:
+            for a in sorted(scalars):
+                for b in sorted(scalars):
                     if fnmatchcase(a, first) and fnmatchcase(b, second) and a != b and {a, b} not in done:
                         done.append({a, b})
                         value = np.float32(scalars[a][1]) * np.float32(scalars[b][1])
-                        hashed.append((crossed(scalars[a][0], scalars[b][0]), value))
+                        if value:
+                            hashed.append((crossed(scalars[a][0], scalars[b][0]), value))
         row_values: dict[int, list[float]] = {}
         for h, value in hashed:
             signed = h - 2**32 if h >= 2**31 else h

@@ -131,8 +131,8 @@ class Encoder:
         return plan
 
     def _pairs(self) -> list[tuple[str, str]]:
-        """Columns to cross, each pair once."""
-        scalars = [part.name for part in self.plan if not part.is_list]
+        """Columns to cross, each pair once: by their names where both orders match, whatever the table's order."""
+        scalars = sorted(part.name for part in self.plan if not part.is_list)
         pairs: dict[frozenset[str], tuple[str, str]] = {}
         for patterns in self.columns.crosses:
             first, second = ([name for name in scalars if matches(name, (pattern,))] for pattern in patterns)

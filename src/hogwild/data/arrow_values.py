@@ -61,7 +61,13 @@ def _is_bytes(kind: pa.DataType) -> bool:
 
 def decoded(array: pa.Array) -> pa.Array:
     """Values in place of places in a dictionary."""
-    return array.dictionary_decode() if pyarrow().types.is_dictionary(array.type) else array
+    types = pyarrow().types
+    if not types.is_dictionary(array.type):
+        return array
+    values = array.dictionary
+    if types.is_string_view(values.type) or types.is_binary_view(values.type):  # which nothing can be taken from
+        values = values.cast(pyarrow().large_binary() if _is_bytes(values.type) else pyarrow().large_string())
+    return values.take(array.indices)
 
 
 def valid(array: pa.Array) -> np.ndarray:

@@ -17,7 +17,7 @@ from hogwild.data.formats import Parsed
 from hogwild.data.hashing import cross, hash_names, place
 from hogwild.data.parts import Part
 
-_LARGEST = float(np.finfo(np.float32).max)
+_SMALLEST, _LARGEST = 2.0**-150, float(np.finfo(np.float32).max)  # up to the former float32 is 0
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ class _Rows:
             number = math.copysign(math.log1p(abs(number)), number)
         if abs(number) > _LARGEST:
             raise _WrongValueError(key, "a number within the range of float32")
-        if number:
+        if abs(number) > _SMALLEST:
             self._add(key, key, number)
 
     def _label(self, key: str, value: Any) -> None:
@@ -240,7 +240,7 @@ class _Rows:
         return float(value)
 
     def _crosses(self) -> None:
-        """Add the crosses of a row's scalars, each pair once."""
+        """Add the crosses of a row's scalars, each pair once: by their keys where both orders match."""
         done = set()
         for first, second in self.columns.crosses:
             for a in self._matching(first):
@@ -252,13 +252,13 @@ class _Rows:
     def _matching(self, pattern: str) -> Iterator[str]:
         if pattern in self._scalars:
             return iter([pattern])
-        return (key for key in self._scalars if matches(key, (pattern,)))
+        return iter(sorted(key for key in self._scalars if matches(key, (pattern,))))
 
     def _cross(self, a: str, b: str) -> None:
         (i, x), (j, y) = self._scalars[a], self._scalars[b]
         if abs(x * y) > _LARGEST:
             raise _WrongValueError(a, f"a number whose product with the one under {b!r} is within the range of float32")
-        if x * y:
+        if abs(x * y) > _SMALLEST:
             self.entries.append(-1 - self.pairs.setdefault((i, j), len(self.pairs)))
             self.values.append(x * y)
 

@@ -58,7 +58,7 @@ def from_table(data: Any, columns: Columns | None = None, *, batch_rows: int = 6
     batches = [encoder.encode(rows) for rows in table.to_batches(batch_rows) if rows.num_rows]
     if not batches:
         arrow = pyarrow()
-        empty = [arrow.array([], field.type) for field in table.schema]
+        empty = [arrow.nulls(0, field.type) for field in table.schema]
         batches = [encoder.encode(arrow.RecordBatch.from_arrays(empty, schema=table.schema))]
     return concatenate(batches)
 
