@@ -295,6 +295,17 @@ def test_other_files(tmp_path):
         list(read_arrow(path, Columns(), batch_rows=0))
 
 
+def test_repeated_text_is_read_as_dictionaries(tmp_path):
+    text = [f"value {i % 3}" for i in range(3000)]
+    table = pa.table(
+        {"c": text, "y": text, "d": [f"value {i}" for i in range(3000)], "n": [str(i % 3) for i in range(3000)]}
+    )
+    path, columns = tmp_path / "rows.parquet", Columns(label="y", numeric=("n",))
+    parquet.write_table(table, path)
+    assert arrow._repetitive(parquet.ParquetFile(path)) == ["c", "y", "n"]
+    same(concatenate(read_arrow(path, columns)), encode_record_batch(table.to_batches()[0], columns))
+
+
 def test_files_without_rows(tmp_path):
     parquet.write_table(pa.table(TABLE).slice(0, 0), tmp_path / "empty.parquet")
     assert concatenate(read_arrow(tmp_path / "empty.parquet", COLUMNS)).n_rows == 0

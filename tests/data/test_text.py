@@ -20,7 +20,7 @@ from hogwild.data.batch import concatenate, merge_repeats
 from hogwild.data.errors import DataError
 from hogwild.data.formats import options_of
 from hogwild.data.numerals import PADDING
-from hogwild.data.parts import split_lines
+from hogwild.data.parts import Part, split_lines
 from hogwild.data.text import Text, read_folder
 
 NEWS = Path(__file__).parents[3] / "shared" / "data" / "20news-bydate.tar.xz"
@@ -34,6 +34,12 @@ def read(text, content, size=1 << 20):
     found = parsed(text, content, size)
     assert all(one.error == -1 for one in found)
     return concatenate([one.batch if one.unique else merge_repeats(one.batch) for one in found])
+
+
+def in_one_part(text, content):
+    content = content.removeprefix(b"\xef\xbb\xbf") + b"\n"
+    found = text.parse(Part(np.frombuffer(content + b"\n" * PADDING, np.uint8), 0, len(content), 0))
+    return found.batch if found.unique else merge_repeats(found.batch)
 
 
 def fitted(text, content):
@@ -53,7 +59,7 @@ raw_words = st.one_of(
     st.sampled_from([b"the", b"The", b"a", b"red", b"RED", b"car", b"x1_", b"caf\xc3\xa9", b"\xc3\xa9", b"\xff\xfe"]),
     st.binary(max_size=12).map(lambda word: word.replace(b"\n", b"")),
     st.text(string.ascii_letters, max_size=12).map(str.encode),
-)
+).filter(lambda word: b"__label__" not in word)
 gaps = st.sampled_from([b" ", b"  ", b", ", b"\t", b"-", b"\0", b"\r", b"."])
 
 
@@ -105,7 +111,7 @@ def test_random_text_against_the_naive_reader(data):
         text = fitted(text, content)
         counts = naive_text.weighed(counts, counts, text)
     close(read(text, content, data.draw(st.sampled_from([1, 30]))), counts)
-    batch = read(text, content)
+    batch = in_one_part(text, content)
     close(batch, counts)
     if label != "none":
         assert list(map(str, batch.labels)) == same_kind([word for word, _ in rows])

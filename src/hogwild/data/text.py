@@ -37,6 +37,7 @@ _LABELS = {"none": NO_LABEL, "tab": TAB, "fasttext": FASTTEXT}
 _WORD = re.compile(rb"[0-9A-Za-z_\x80-\xff]+")
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NO_IDF = np.empty(0, np.float32)
 _FOLDER_BATCH = 1 << 22  # bytes of documents
 
 
@@ -301,9 +302,6 @@ class Text:
             first = np.sort(np.unique(indices, return_index=True)[1])
             grams = [grams[i] for i in first if not len(self._idf) or self._idf[indices[i]]]
         return [gram.decode("utf-8", "backslashreplace") for gram in grams]
-
-
-_NO_IDF = np.empty(0, np.float32)
 
 
 def _labels(text: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, int | None]:
