@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +14,8 @@ from hogwild import data
 from hogwild.cli.terminal import CommandError, say_warning
 from hogwild.data import registry
 from hogwild.data.batch import Batch
+from hogwild.data.locations import expand
+from hogwild.data.other_rows import FolderRows
 from hogwild.data.sources import TextRows
 from hogwild.models import describe, extra_arrays, load
 
@@ -123,8 +125,6 @@ def open_as(
     with_labels: bool = True,
 ) -> Any:
     """Open rows of a format that is known, with labels of the kind of `classes` (None: numbers)."""
-    from hogwild.data.locations import expand
-
     locations = expand(sources.names)
     found = registry.detect(locations)
     if found == "hog" or (found == "arrow" and reader["name"] == "arrow"):
@@ -132,12 +132,12 @@ def open_as(
         return data.open(*sources.names, n_jobs=sources.n_jobs, bad_lines=sources.bad_lines, **options)
     text_format = registry.from_json(reader["name"], reader["options"])
     if hasattr(text_format, "labels"):
-        from dataclasses import replace
-
         kind = "number" if classes is None or classes.dtype.kind in "iufb" else "text"
         text_format = replace(text_format, labels=kind if with_labels else "text")
     if arrays and hasattr(text_format, "with_arrays"):
         text_format = text_format.with_arrays(arrays)
+    if reader["name"] == "text" and len(sources.names) == 1 and Path(sources.names[0]).is_dir():
+        return FolderRows(sources.names[0], text_format, sources.n_jobs)
     return TextRows(locations, text_format, n_jobs=sources.n_jobs, bad_lines=sources.bad_lines)
 
 

@@ -24,6 +24,7 @@ from hogwild.cli.training_data import InMemory, Streamed, TrainingData, read_tra
 from hogwild.data.batch import Batch
 from hogwild.estimators.threads import MIN_ROWS, resolve_n_jobs
 
+ENOUGH = 50_000_000  # bytes of text for which a rate of reading says something
 STRONG = 1_000  # alpha x rows from which on the penalty outweighs what the rows say
 
 
@@ -225,7 +226,7 @@ def _outcome(
     if reading is not None and reading.text_bytes:
         seconds = history.seconds if isinstance(data, Streamed) else reading_seconds
         rate = f"{shown_size(reading.text_bytes)} of text, {shown_size(reading.text_bytes / max(seconds, 1e-9))}/s"
-        found.append(("read", rate))
+        found.append(("read", rate if reading.text_bytes > ENOUGH else rate.split(",")[0]))
     shares = ""
     if not isinstance(data, InMemory):
         total = max(history.seconds, 1e-9)

@@ -86,6 +86,11 @@ def concatenate(batches: Iterable[Batch]) -> Batch:
     weights = _NONE
     if any(len(part.weights) for part in parts):
         weights = np.concatenate([p.weights if len(p.weights) else np.ones(p.n_rows, np.float32) for p in parts])
+    if len({part.labels.dtype.kind == "U" for part in parts}) > 1:
+        number, word = (
+            next(p.labels[0] for p in parts if (p.labels.dtype.kind == "U") is text) for text in (False, True)
+        )
+        raise ValueError(f"found labels that are numbers ({number}) and words ({word}), expected one kind")
     return Batch(
         np.concatenate([np.zeros(1, np.uint64), *indptr]),
         np.concatenate([part.indices for part in parts]),

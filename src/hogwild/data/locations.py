@@ -6,6 +6,7 @@ import bz2
 import contextlib
 import glob
 import gzip
+import io
 import lzma
 import os
 import sys
@@ -171,11 +172,31 @@ class Stream:
         self._empty = self._empty and not filled
         return filled
 
+    def binary_file(self) -> IO[bytes]:
+        """Return the bytes as a file that others can read; it cannot seek unless the source can."""
+        if not self._extension and hasattr(self._raw, "seek") and self._raw.seekable():
+            return self._raw
+        return io.BufferedReader(_Raw(self), 1 << 20)
+
     def _damaged(self, error: Exception) -> DataError:
         return DataError(self.location, found=f"damaged data ({error})", expected=self._whole())
 
     def _whole(self) -> str:
         return f"a whole {self._extension} file"
+
+
+class _Raw(io.RawIOBase):
+    """A stream as Python's own files read it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.name = stream.location
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:
+        return self._stream.readinto(memoryview(buffer))
 
 
 class _Counted:

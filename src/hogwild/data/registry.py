@@ -43,18 +43,20 @@ EXTENSIONS = {
 }
 _SVMLIGHT = re.compile(rb"[^\s:|,]+([ \t]+qid:\d+)?([ \t]+\d+:[^\s:|]+)+[ \t]*(#.*)?")
 _LIBFFM = re.compile(rb"[^\s:|,]+([ \t]+\d+:\d+:[^\s:|]+)+\s*")
+_CRITEO = re.compile(rb"[01](\t-?\d*){13}(\t[0-9a-f]{0,8}){26}")
 _VW = re.compile(rb"[^|]*\|.*")
 
 
 def detect(locations: list[str]) -> str:
     """Return the name of the files' format: by the extension, else by the first line."""
     names = {EXTENSIONS.get(suffix(location)) for location in locations}
+    first = locations[0]
     if len(names) == 1 and None not in names:
-        return names.pop() or ""
+        name = names.pop() or ""
+        return "criteo" if name == "tsv" and _CRITEO.fullmatch(_first_line(first)) else name
     if len(names) > 1:
         raise ValueError(f"found files of several formats ({', '.join(map(str, names))}), expected one: say format=...")
-    first = locations[0]
-    line = next((line for line in sample(first).splitlines() if line.strip() and not line.startswith(b"#")), b"")
+    line = _first_line(first)
     if _LIBFFM.fullmatch(line):
         return "libffm"
     if _SVMLIGHT.fullmatch(line) or (first == STANDARD_INPUT and not line):
@@ -63,13 +65,18 @@ def detect(locations: list[str]) -> str:
         return "jsonl"
     if _VW.fullmatch(line) and line.count(b"|") < 8:
         return "vw"
-    if line.count(b"\t") == 39:
+    if _CRITEO.fullmatch(line):
         return "criteo"
     if b"\t" in line:
         return "tsv"
     if b"," in line:
         return "csv"
     return "svmlight"  # whose errors say what a line should look like
+
+
+def _first_line(location: str) -> bytes:
+    lines = sample(location, 1 << 16).splitlines()
+    return next((line for line in lines if line.strip() and not line.startswith(b"#")), b"")
 
 
 def format_class(name: str) -> type:
@@ -133,7 +140,7 @@ def from_json(name: str, options: dict[str, Any]) -> Any:
 
 def arrow_rows(locations: list[str], **options: Any) -> Any:
     """Open Parquet, Feather and Arrow IPC files."""
-    from hogwild.data.arrow import ArrowRows
+    from hogwild.data.other_rows import ArrowRows
 
     return ArrowRows(locations, **options)
 

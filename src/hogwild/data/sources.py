@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
@@ -16,6 +17,7 @@ from hogwild.data.files import PathLike
 from hogwild.data.lines import BLOCK_BYTES, Reading, in_background, read_lines
 from hogwild.data.locations import STANDARD_INPUT, expand, fingerprint, sample, stored_bytes
 from hogwild.data.numerals import PADDING
+from hogwild.data.other_rows import FolderRows
 from hogwild.data.parts import BOM, NEWLINE, Part, last_line_end, next_line_end
 from hogwild.data.parts import n_threads as threads_of
 
@@ -174,7 +176,21 @@ def open(
         format = registry.make(name, options)
     elif options:
         raise ValueError(f"found options ({', '.join(options)}) beside a format that has its own")
-    return TextRows(locations, _decided(format, locations[0]), n_jobs=n_jobs, bad_lines=bad_lines)
+    if format.name == "text" and len(sources) == 1 and os.path.isdir(sources[0]):
+        return _fitted(FolderRows(os.fspath(sources[0]), format, n_jobs))
+    text_format = _decided(format, locations[0])
+    return _fitted(TextRows(locations, text_format, n_jobs=n_jobs, bad_lines=bad_lines))
+
+
+def _fitted(rows: Any) -> Any:
+    """Let a format that counts words first do so: one pass over the rows."""
+    text_format = rows.format
+    if getattr(text_format, "needs_fit", False) and not text_format.arrays():
+        if not rows.repeatable:
+            raise ValueError("tfidf and minimum read the rows twice, standard input can be read once: give a file")
+        rows.format = text_format.counting()
+        rows.format = text_format.fit(rows)
+    return rows
 
 
 def _decided(text_format: Any, location: str) -> Any:
