@@ -444,6 +444,16 @@ def test_a_full_disk(tmp_path, memory):
     assert os.listdir(tmp_path) == []
 
 
+def test_errors_of_the_source_keep_their_name(tmp_path):
+    def failing():
+        yield random_batch(5)
+        raise OSError(5, "no answer from the other machine")
+
+    with pytest.raises(OSError, match="no answer") as caught:
+        write_hog(failing(), tmp_path / "rows.hog")
+    assert caught.value.filename is None
+
+
 _KILLED = """
 import sys
 import numpy as np

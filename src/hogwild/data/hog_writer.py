@@ -115,21 +115,20 @@ def write_hog(
     paths = _check(path, values, shards, memory, block_bytes, n_features)
     about = json.loads(json.dumps(about or {}))
     report = on_progress or (lambda stage, rows, total: None)
-    try:
-        with RowStore(path, memory, np.random.default_rng(seed), shuffle) as rows:
-            survey = Survey(n_features, values, renumber)
-            for batch in map(checked, batches):
-                if batch.n_rows:
-                    rows.add(batch, survey.look(batch))
-                    report("read", rows.n_rows, None)
-            if not rows.n_rows:
-                raise ValueError("there are no rows to write")
-            if rows.n_rows < shards:
-                raise ValueError(f"{rows.n_rows} rows do not fill {shards} shards")
+    with RowStore(path, memory, np.random.default_rng(seed), shuffle) as rows:
+        survey = Survey(n_features, values, renumber)
+        for batch in map(checked, batches):
+            if batch.n_rows:
+                words = survey.look(batch)
+                with _named(path):
+                    rows.add(batch, words)
+                report("read", rows.n_rows, None)
+        if not rows.n_rows:
+            raise ValueError("there are no rows to write")
+        if rows.n_rows < shards:
+            raise ValueError(f"{rows.n_rows} rows do not fill {shards} shards")
+        with _named(path):
             _write_files(rows, survey, paths, min(block_bytes, memory // 8), about, report)
-    except OSError as error:
-        error.filename = error.filename or str(path)
-        raise
     return HogFile(paths if shards > 1 else paths[0])
 
 
@@ -151,6 +150,17 @@ def _check(path: Path, values: str, shards: int, memory: int, block_bytes: int, 
     if shards == 1:
         return [path]
     return [path.with_name(f"{path.stem}-{i:05d}-of-{shards:05d}{path.suffix}") for i in range(shards)]
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Give errors of the system the name of the file; a full disk has none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 # ------------------------------------------------------------------------------------------------ files
