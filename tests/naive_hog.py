@@ -9,6 +9,10 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from hogwild.data.batch import Batch
+
 
 class Row(NamedTuple):
     label: object
@@ -99,3 +103,25 @@ def read(path: Path) -> Content:
         entries = list(zip(features, values, fields, strict=True))
         rows += [Row(words[i], weights[i], tuple(entries[indptr[i] : indptr[i + 1]])) for i in range(n)]
     return Content(rows, numbering, description, [n for _, n, *_ in index])
+
+
+def batch_of(rows, labels, weights=(), fields=False):
+    """A batch of rows given as lists of (index, value[, field])."""
+    entries = [entry for row in rows for entry in row]
+    return Batch(
+        np.cumsum([0, *map(len, rows)], dtype=np.uint64),
+        np.array([entry[0] for entry in entries], np.uint32),
+        np.array([entry[1] for entry in entries], np.float32),
+        np.asarray(labels),
+        np.array(weights, np.float32),
+        np.array([entry[2] for entry in entries] if fields else [], np.uint32),
+    )
+
+
+def random_batch(n_rows, seed=0, n_features=300, length=6):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(0, 2 * length, n_rows)
+    rows = [
+        [(j, x) for j, x in zip(rng.permutation(n_features)[:n] ** 2, rng.normal(size=n), strict=True)] for n in lengths
+    ]
+    return batch_of(rows, rng.integers(0, 3, n_rows))

@@ -9,8 +9,8 @@ head | block | block | ... | numbering | index | description
 - index: uint64, shape (n_blocks, 4): offset, rows, entries and CRC-32 of each block.
 - description: JSON.
 
-Indices are stored plain: deltas of 16 bits, of sorted rows, save a quarter of the file but cost .4 ns an index to decode
-(1.2 with 2**22 features) where reading them costs .1 (RCV1-like data in the page cache).
+Indices are stored plain: 16-bit deltas of sorted rows save a quarter of the file but cost .4 ns an index to decode (1.2
+with 2**22 features) where reading them costs .1 (RCV1-like data in the page cache).
 
 All numbers are little-endian. Every byte is under a CRC-32 (zlib's, 7 GB/s): of the head in itself, of the description
 in the head, of numbering and index in the description, of blocks in the index. They find damage, not forgery.
