@@ -18,6 +18,7 @@ from hogwild.data.batch import Batch
 from hogwild.data.errors import DataError
 from hogwild.data.files import PathLike
 from hogwild.data.hog_layout import Opened, block_arrays, block_size, open_layout
+from hogwild.data.lines import Reading
 
 _CODES, _NUMBERS = np.empty(0, np.uint16), np.empty(0, np.float64)
 _PAGE = np.uint64(mmap.PAGESIZE)
@@ -118,6 +119,8 @@ class HogFile:
     about : dict
         What the writer was given to keep.
     block_rows : ndarray of int64, shape (n_blocks,)
+    reading : Reading
+        As other rows have it; blocks are not parsed.
 
     Raises
     ------
@@ -184,6 +187,25 @@ class HogFile:
         self.block_rows = np.concatenate([each.index[:, 1] for each in opened]).astype(np.int64)
         self._places = [(file, k) for file in self._files for k in range(len(file.opened.index))]
         self.n_blocks = len(self._places)
+        self.reading = Reading()
+
+    def counted_from_one(self) -> HogFile:
+        """Return the same file with features that were numbered from 1 numbered from 0.
+
+        Raises
+        ------
+        ValueError
+            If a feature 0 occurs, or features kept their numbers.
+        """
+        if self.numbering is None or (len(self.numbering) and self.numbering.min() == 0):
+            raise ValueError("found features that count from 0 or kept their numbers, expected them to count from 1")
+        other = HogFile(self.paths, verify=self._verify)
+        other.numbering = other.numbering - np.uint32(1)
+        other.n_features -= 1
+        return other
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches()
 
     def __len__(self) -> int:
         return self.n_rows

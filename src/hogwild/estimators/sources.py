@@ -93,6 +93,8 @@ class CacheSource:
         self._cache.read_ahead(k)
         found = self._cache.block(k)
         rows = SparseRows(found.indptr, found.indices, found.values, self._targets(found), found.weights)
+        for array in rows:  # a kernel is compiled for each combination: there is one, whatever is a view of the file
+            array.flags.writeable = False
         kept = NONE
         if self._every:
             numbers = np.arange(self._starts[k], self._starts[k + 1])
