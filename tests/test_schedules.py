@@ -17,7 +17,7 @@ SIMPSON = 32_769  # first row clock at which chunks are not summed row by row an
 OWN_RULE = ("adagrad", "ftrl")
 
 
-def options_of(rate: str, **changed) -> LinearOptions:
+def to_json(rate: str, **changed) -> LinearOptions:
     chosen = {
         "loss": "log_loss",
         "epsilon": 0.1,
@@ -36,12 +36,12 @@ def options_of(rate: str, **changed) -> LinearOptions:
 
 
 def schedule_of(rate: str, **changed):
-    options = options_of(rate, **changed)
+    options = to_json(rate, **changed)
     return make_schedule(options, options.eta0)
 
 
 def twin_of(rate: str, **changed) -> naive.Settings:
-    options = options_of(rate, **changed)._asdict()
+    options = to_json(rate, **changed)._asdict()
     return naive.Settings(**options)
 
 

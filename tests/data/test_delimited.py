@@ -17,10 +17,10 @@ from sklearn.feature_extraction import FeatureHasher
 from hogwild.data.batch import concatenate, merge_repeats
 from hogwild.data.columns import Columns
 from hogwild.data.delimited import Delimited, criteo_columns
-from hogwild.data.formats import options_of
 from hogwild.data.hashing import hash_names, place
 from hogwild.data.numerals import PADDING
 from hogwild.data.parts import Part, split_lines
+from hogwild.data.registry import to_json
 
 CRITEO = Path(__file__).parents[3] / "shared" / "data" / "criteo-8000.tsv.xz"
 
@@ -466,7 +466,7 @@ def test_names_with_wildcards_in_them():
 
 def test_options_are_json():
     text_format = criteo_columns(crosses=[["C1", "C2"]], bits=10)
-    assert Delimited(**json.loads(json.dumps(options_of(text_format)))) == text_format
+    assert Delimited(**json.loads(json.dumps(to_json(text_format)))) == text_format
     assert (text_format.name, text_format.n_features) == ("csv", 1024)
 
 

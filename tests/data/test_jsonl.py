@@ -10,10 +10,10 @@ from naive_table import encode, rows_of, same_rows, unsigned
 
 from hogwild.data.batch import concatenate, merge_repeats
 from hogwild.data.columns import Columns
-from hogwild.data.formats import options_of
 from hogwild.data.jsonl import JsonLines
 from hogwild.data.numerals import PADDING
 from hogwild.data.parts import Part, split_lines
+from hogwild.data.registry import to_json
 
 
 def parsed(columns, content, size=1 << 20):
@@ -185,5 +185,5 @@ def test_text_labels_have_to_be_in_every_row():
 
 def test_options_are_json():
     text = JsonLines(Columns(label="y", crosses=(("a", "b"),), bits=8))
-    assert JsonLines(**json.loads(json.dumps(options_of(text)))) == text
+    assert JsonLines(**json.loads(json.dumps(to_json(text)))) == text
     assert (text.n_features, text.header_lines, text.with_header([])) == (256, 0, text)

@@ -13,10 +13,10 @@ from naive_svmlight import rounded
 
 from hogwild.data.batch import Batch, concatenate
 from hogwild.data.errors import DataError
-from hogwild.data.formats import options_of
 from hogwild.data.libffm import Libffm, dump_libffm, load_libffm
 from hogwild.data.numerals import PADDING
 from hogwild.data.parts import split_lines
+from hogwild.data.registry import to_json
 
 
 def parse(content, size=1 << 20, **options):
@@ -215,7 +215,7 @@ def test_whole_files(tmp_path, monkeypatch, n_jobs):
 
 def test_options():
     text_format = Libffm(n_features=10, n_fields=3)
-    assert Libffm(**json.loads(json.dumps(options_of(text_format)))) == text_format
+    assert Libffm(**json.loads(json.dumps(to_json(text_format)))) == text_format
     assert (text_format.name, text_format.n_features, text_format.header_lines) == ("libffm", 10, 0)
     assert text_format.with_header([]) is text_format
     for option in ({"n_features": 0}, {"n_features": 2**32 + 1}, {"n_fields": -1}):

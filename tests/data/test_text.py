@@ -18,9 +18,9 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS, HashingVectorize
 
 from hogwild.data.batch import concatenate, merge_repeats
 from hogwild.data.errors import DataError
-from hogwild.data.formats import options_of
 from hogwild.data.numerals import PADDING
 from hogwild.data.parts import Part, split_lines
+from hogwild.data.registry import to_json
 from hogwild.data.text import Text, read_folder
 
 NEWS = Path(__file__).parents[3] / "shared" / "data" / "20news-bydate.tar.xz"
@@ -248,7 +248,7 @@ def test_what_was_learned_travels_apart_from_the_options():
         "document_frequency": (256,),
         "documents": (1,),
     }
-    again = Text(**json.loads(json.dumps(options_of(learned)))).with_arrays(learned.arrays())
+    again = Text(**json.loads(json.dumps(to_json(learned)))).with_arrays(learned.arrays())
     assert again == learned
     for other in (again, pickle.loads(pickle.dumps(learned))):
         close(read(other, content), rows_of(read(learned, content)))

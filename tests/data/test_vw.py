@@ -15,9 +15,9 @@ from sklearn.feature_extraction import FeatureHasher
 from hogwild.data import vw_kernel
 from hogwild.data.batch import concatenate
 from hogwild.data.errors import DataError
-from hogwild.data.formats import options_of
 from hogwild.data.numerals import PADDING
 from hogwild.data.parts import split_lines
+from hogwild.data.registry import to_json
 from hogwild.data.vw import VowpalWabbit, load_vw
 
 CROSSES = [(), (("a", "b"),), (("a", "a"),), ((":", ":"),), (("a", ":"), ("", "b"), ("ab", "ac")), ((" ", "a"),)]
@@ -353,7 +353,7 @@ def test_whole_files(tmp_path, monkeypatch, n_jobs):
 
 def test_options():
     text_format = VowpalWabbit(crosses=[["a", "b"]])
-    options = json.loads(json.dumps(options_of(text_format)))
+    options = json.loads(json.dumps(to_json(text_format)))
     assert VowpalWabbit(**options) == text_format
     assert (text_format.name, text_format.n_features, text_format.header_lines) == ("vw", 2**20, 0)
     assert text_format.with_header([]) is text_format

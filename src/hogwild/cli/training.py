@@ -231,7 +231,10 @@ def _outcome(
     if not isinstance(data, InMemory):
         total = max(history.seconds, 1e-9)
         waiting = min(1.0, estimator.wait_seconds_ / total)
-        shares = f" ({estimator.step_seconds_ / total:.0%} stepping, {waiting:.0%} waiting for rows)"
+        shares = f"; {estimator.step_seconds_ / total:.0%} stepping, {waiting:.0%} waiting for rows"
+        if isinstance(data, Streamed) and reading is not None and reading.parse_seconds:
+            busy = reading.parse_seconds / total / data.rows.n_threads
+            shares += f"; each of {data.rows.n_threads} parsing threads busy {min(1.0, busy):.0%}"
     return [
         *found,
         ("loss", f"{estimator.loss_curve_[-1]:.5f} in the last epoch, each row before its own step"),

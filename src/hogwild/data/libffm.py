@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,9 +13,10 @@ from hogwild.data.errors import DataError
 from hogwild.data.files import PathLike, read_bytes, write_whole
 from hogwild.data.formats import Parsed, TextFormat
 from hogwild.data.libffm_kernel import EXPECTED, Read, Rows, read_rows
+from hogwild.data.number_text import rows_text
 from hogwild.data.numerals import PADDING
 from hogwild.data.parts import Part, data_error, in_threads, n_threads, split_lines
-from hogwild.data.svmlight import _label_texts, _number_texts
+from hogwild.data.svmlight import label_texts
 from hogwild.data.svmlight_kernel import count
 from hogwild.data.values_kernel import Doubts, decided, numeric_labels
 
@@ -205,8 +205,4 @@ def _text(batch: Batch) -> bytes:
         raise ValueError(f"libffm labels are numbers, found {batch.labels.dtype}")
     if not np.isfinite(batch.values).all():
         raise ValueError("values hold NaN or infinity, which the reader would refuse")
-    values = _number_texts(batch.values.dtype, batch.values)
-    entries = list(map("{}:{}:{}".format, batch.fields.tolist(), batch.indices.tolist(), values))
-    bounds = itertools.pairwise(batch.indptr.tolist())
-    lines = zip(_label_texts(batch.labels), bounds, strict=True)
-    return "".join(" ".join([label, *entries[begin:end]]) + "\n" for label, (begin, end) in lines).encode()
+    return rows_text(label_texts(batch.labels), batch.indptr, batch.indices, batch.values, 0, batch.fields)

@@ -119,7 +119,7 @@ def read_lines(
     state = _Formats(text_format)
     blocks = _blocks(locations, block_bytes, state, reading)
     before = 0  # lines of the present file
-    for block, outcome in _parsed(blocks, state, bad_lines == "skip", n_threads, reading):
+    for block, outcome in _parsed(blocks, state, bad_lines == "skip", n_threads):
         if block.first:
             before = state.header_lines
         reading.parse_seconds += outcome.seconds
@@ -209,7 +209,7 @@ def _take_header(location: str, text: np.ndarray, start: int, stop: int, formats
 
 
 def _parsed(
-    blocks: Iterator[_Block], formats: _Formats, skip: bool, n_threads: int, reading: Reading
+    blocks: Iterator[_Block], formats: _Formats, skip: bool, n_threads: int
 ) -> Iterator[tuple[_Block, _Outcome]]:
     """Parse blocks, a few ahead of who takes them where there are threads."""
     if n_threads == 1:
@@ -229,10 +229,7 @@ def _parsed(
                     waiting.append((block, pool.submit(_parse, formats.current, block.part, skip)))
                 if waiting:
                     block, future = waiting.popleft()
-                    began = time.perf_counter()
-                    outcome = future.result()
-                    reading.wait_seconds += time.perf_counter() - began
-                    yield block, outcome
+                    yield block, future.result()
         finally:
             for _, future in waiting:
                 future.cancel()

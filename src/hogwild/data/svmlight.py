@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
@@ -13,6 +12,7 @@ from scipy import sparse
 from hogwild.data.batch import Batch
 from hogwild.data.errors import DataError
 from hogwild.data.files import PathLike, read_bytes, write_whole
+from hogwild.data.number_text import rows_text
 from hogwild.data.numerals import PADDING, decide
 from hogwild.data.parts import Part, data_error, in_threads, n_threads, split_lines
 from hogwild.data.svmlight_kernel import (
@@ -310,13 +310,13 @@ def dump_svmlight(X: sparse.spmatrix | np.ndarray, y: np.ndarray, path: PathLike
         raise ValueError(f"X holds {X.data.dtype}, expected real numbers")
     if not np.isfinite(X.data).all():
         raise ValueError("X holds NaN or infinity, which the reader would refuse")
-    labels = _label_texts(y)
+    labels = label_texts(y)
     with write_whole(path) as file:
         for start in range(0, X.shape[0], _ROWS_AT_ONCE):
-            ends = X.indptr[start : start + _ROWS_AT_ONCE + 1]
+            ends = X.indptr[start : start + _ROWS_AT_ONCE + 1].astype(np.int64)
             entries = slice(ends[0], ends[-1])
-            lines = _lines(labels[start:], ends - ends[0], X.indices[entries], X.data[entries], int(not zero_based))
-            file.write(lines)
+            some = labels[start : start + _ROWS_AT_ONCE]
+            file.write(rows_text(some, ends - ends[0], X.indices[entries], X.data[entries], int(not zero_based)))
 
 
 def write_svmlight(batches: Iterable[Batch], path: PathLike, *, zero_based: bool = False) -> int:
@@ -346,29 +346,14 @@ def write_svmlight(batches: Iterable[Batch], path: PathLike, *, zero_based: bool
         for whole in batches:
             for start in range(0, whole.n_rows, _ROWS_AT_ONCE):
                 batch = whole.rows(start, min(start + _ROWS_AT_ONCE, whole.n_rows))
-                labels, ends = _label_texts(batch.labels), batch.indptr.astype(np.int64)
-                file.write(_lines(labels, ends, batch.indices, batch.values, int(not zero_based)))
+                labels = label_texts(batch.labels)
+                file.write(rows_text(labels, batch.indptr, batch.indices, batch.values, int(not zero_based)))
                 n_rows += batch.n_rows
     return n_rows
 
 
-def _lines(labels: list[str], ends: np.ndarray, indices: np.ndarray, values: np.ndarray, shift: int) -> bytes:
-    """Write rows as text; each entry belongs to the row whose place in `ends` it has."""
-    pairs = list(map("{}:{}".format, (indices.astype(np.int64) + shift).tolist(), _number_texts(values.dtype, values)))
-    rows = zip(labels, itertools.pairwise(ends.tolist()), strict=False)
-    return "".join(" ".join([label, *pairs[low:high]]) + "\n" for label, (low, high) in rows).encode()
-
-
-def _number_texts(dtype: np.dtype, values: np.ndarray) -> list[str]:
-    """Shortest texts that read back as the same numbers."""
-    if dtype == np.float32:  # repr of a Python float would be the shortest among all of float64
-        values = values.astype("S32").astype("U32")
-    elif dtype.kind == "b":
-        values = values.astype(np.int8)
-    return [text[:-2] if text.endswith(".0") else text for text in map(str, values.tolist())]
-
-
-def _label_texts(y: np.ndarray) -> list[str]:
+def label_texts(y: np.ndarray) -> list[str]:
+    """Labels as they are written; a ValueError for those that would not read back."""
     if y.dtype.kind == "f" and not np.isfinite(y).all():
         raise ValueError("y holds NaN or infinity, which the reader would refuse")
     if y.dtype.kind in "iuf":
