@@ -9,7 +9,7 @@ from hogwild.data.number_text import rows_text
 
 finite = st.floats(width=32, allow_nan=False, allow_infinity=False)
 plain = st.one_of(
-    st.floats(2**-13, 2**29, width=32), st.floats(-(2**29), -(2**-13), width=32), st.integers(-(2**30), 2**30)
+    st.floats(2**-13, 2**29, width=32), st.floats(-(2**29), -(2**-13), width=32), st.integers(-(10**8), 10**8)
 )
 
 
