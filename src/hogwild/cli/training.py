@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 from hogwild import DivergedError, save
 from hogwild.cli.choices import choose_task, make_estimator
@@ -154,7 +153,8 @@ def _fit(estimator: Any, history: History, data: TrainingData, quiet: bool) -> b
     head = data.head(MIN_ROWS * resolve_n_jobs(estimator.n_jobs))
     try:
         with live_line("preparing (the first run compiles)", quiet) as history.line:
-            _warm_up(estimator, head, data)
+            with contextlib.suppress(ValueError):  # whatever is wrong with the rows, the fit itself will say it
+                data.warm_up(estimator)
             with history.following():
                 data.fit(estimator)
     except KeyboardInterrupt:
@@ -171,16 +171,6 @@ def _fit(estimator: Any, history: History, data: TrainingData, quiet: bool) -> b
     finally:
         history.line = None
     return False
-
-
-def _warm_up(estimator: Any, head: Batch, data: TrainingData) -> None:
-    """Compile what the fit will need, so that its rates are those of the data; a moment where that has been done."""
-    classes = {"classes": np.unique(data.labels)} if hasattr(estimator, "class_weight") else {}
-    changed = dict.fromkeys({"class_weight", "checkpoint", "callback"} & estimator.get_params().keys())
-    warm = clone(estimator).set_params(**changed, early_stopping=False)
-    weights = head.weights if len(head.weights) else None
-    with contextlib.suppress(ValueError):  # whatever is wrong with the rows, the fit itself will say it
-        warm.partial_fit(head.matrix(), head.labels, sample_weight=weights, **classes)
 
 
 # ------------------------------------------------------------------------------------------------ saying it

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from hogwild.cli.caching import build_cache, cache_path, leave_first_index_open
 from hogwild.cli.memory import shown_size
@@ -15,6 +16,7 @@ from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of, say_bad_lines
 from hogwild.cli.scores import Scores, score
 from hogwild.cli.terminal import CommandError, live_line
 from hogwild.data.batch import Batch, concatenate
+from hogwild.estimators.threads import MIN_ROWS, resolve_n_jobs
 
 _IN_MEMORY = 2.2  # times the size of all rows that collecting them takes
 
@@ -51,6 +53,10 @@ class InMemory:
         """Return some rows."""
         return self.batch.rows(0, min(n_rows, self.n_rows))
 
+    def warm_up(self, estimator: Any) -> None:
+        """Compile what the fit will need."""
+        warm_up(estimator, self.head(_some(estimator)), self.labels)
+
     def fit(self, estimator: Any) -> None:
         """Fit the estimator."""
         estimator.fit(self.X, self.y, sample_weight=self.weights)
@@ -85,6 +91,11 @@ class InCache:
         """Return some rows."""
         batch = next(iter(self.cache.batches()))
         return batch.rows(0, min(n_rows, batch.n_rows))
+
+    def warm_up(self, estimator: Any) -> None:
+        """Compile what the fit will need: for views of a file that are other kernels than for memory."""
+        one_slice = {"callback": lambda progress: True, "checkpoint": None, "early_stopping": False, "max_iter": 1}
+        clone(estimator).set_params(**one_slice).fit(self.cache)
 
     def fit(self, estimator: Any) -> None:
         """Fit the estimator."""
@@ -121,6 +132,10 @@ class Streamed:
         """Return some rows."""
         return self._first.rows(0, min(n_rows, self._first.n_rows))
 
+    def warm_up(self, estimator: Any) -> None:
+        """Compile what the fit will need."""
+        warm_up(estimator, self.head(_some(estimator)), self.labels)
+
     def fit(self, estimator: Any) -> None:
         """Fit the estimator."""
         if self._n_epochs == 1:
@@ -146,6 +161,19 @@ class _Chained:
     def __iter__(self) -> Iterator[Batch]:
         yield self._first
         yield from self._rest
+
+
+def _some(estimator: Any) -> int:
+    return MIN_ROWS * resolve_n_jobs(estimator.n_jobs)
+
+
+def warm_up(estimator: Any, head: Batch, labels: np.ndarray) -> None:
+    """Compile what a fit will need, so that its rates are those of the data; a moment where that has been done."""
+    classes = {"classes": np.unique(labels)} if hasattr(estimator, "class_weight") else {}
+    changed = dict.fromkeys({"class_weight", "checkpoint", "callback"} & estimator.get_params().keys())
+    warm = clone(estimator).set_params(**changed, early_stopping=False)
+    weights = head.weights if len(head.weights) else None
+    warm.partial_fit(head.matrix(), head.labels, sample_weight=weights, **classes)
 
 
 TrainingData = InMemory | InCache | Streamed

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import mmap
 import os
+import weakref
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -67,16 +69,17 @@ class _Mapped:
 
     def __init__(self, path: PathLike) -> None:
         self.path = os.fspath(path)
-        self.file = open(path, "rb")  # noqa: SIM115 - kept, to ask for pages ahead
+        self.descriptor = os.open(path, os.O_RDONLY)  # kept, to ask for pages ahead
+        self._closed = weakref.finalize(self, os.close, self.descriptor)
         try:
-            size = os.fstat(self.file.fileno()).st_size
+            size = os.fstat(self.descriptor).st_size
             if not size:
                 raise DataError(path, found="an empty file", expected="a whole .hog file")
-            self.mapping = mmap.mmap(self.file.fileno(), 0, access=mmap.ACCESS_READ)
+            self.mapping = mmap.mmap(self.descriptor, 0, access=mmap.ACCESS_READ)
             self.content = np.frombuffer(self.mapping, np.uint8)
             self.opened: Opened = open_layout(path, self.content)
         except BaseException:
-            self.file.close()
+            self._closed()
             raise
         self.unverified = np.ones(len(self.opened.index), bool)
 
@@ -86,7 +89,7 @@ class _Mapped:
         return start, start + block_size(self.opened.form, rows, entries)
 
     def close(self) -> None:
-        self.file.close()
+        self._closed()
         del self.content, self.opened
         with contextlib.suppress(BufferError):  # as long as somebody holds a view, the mapping stays
             self.mapping.close()
@@ -199,8 +202,8 @@ class HogFile:
         """
         if self.numbering is None or (len(self.numbering) and self.numbering.min() == 0):
             raise ValueError("found features that count from 0 or kept their numbers, expected them to count from 1")
-        other = HogFile(self.paths, verify=self._verify)
-        other.numbering = other.numbering - np.uint32(1)
+        other = copy.copy(self)  # of the same open files
+        other.numbering = self.numbering - np.uint32(1)
         other.n_features -= 1
         return other
 
@@ -263,7 +266,7 @@ class HogFile:
         file, own = self._places[k]
         start, stop = file.extent(own)
         if hasattr(os, "posix_fadvise"):  # unlike madvise it lets other threads of Python run
-            os.posix_fadvise(file.file.fileno(), start, stop - start, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(file.descriptor, start, stop - start, os.POSIX_FADV_WILLNEED)
         _touch(file.content, start, stop)
 
     def release(self, k: int) -> None:
