@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from hogwild.compiled import kernel
-from hogwild.data.hashing import hashed_index, hashed_sign
+from hogwild.data.hashing_kernel import hashed_index, hashed_sign
 
 _1 = np.uint64(1)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hogwild.data.columns import Columns, matches
-from hogwild.data.hash_pieces import hash_texts
+from hogwild.data.hashing_kernel import hash_all
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +97,7 @@ def hashed(name: str, array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     if places is not None and places.size:
         offsets[:] = np.frombuffer(places, width)[array.offset : array.offset + len(array) + 1]
     content = np.frombuffer(text if text is not None else b"", np.uint8)
-    hash_texts(np.frombuffer(f"{name}=".encode(), np.uint8), content, offsets, hashes)
+    hash_all(np.frombuffer(f"{name}=".encode(), np.uint8), content, offsets, hashes)
     return hashes, offsets[1:] > offsets[:-1]
 
 

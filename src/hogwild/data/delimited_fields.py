@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from hogwild.compiled import inlined, kernel, strict_kernel, trailing_zeros
+from hogwild.compiled import inlined, strict_kernel, trailing_zeros
 from hogwild.data.columns import MISSING_WORDS
-from hogwild.data.hashing import _C1, _C2, _finish, _mix_word, _rotate, _times
+from hogwild.data.hashing_kernel import with_byte
 from hogwild.data.numerals import EXACT, INTEGER, LARGE, NONE, POWERS_OF_TEN, UNSURE, load_word, number, short_numeral
 
 # What kinds of labels were found; several may be set.
@@ -14,11 +14,10 @@ FRACTIONS, WORDS, UNSURE_LABELS = 1, 2, 4
 # What a field of a number holds.
 READ, ABSENT, DOUBTFUL, BAD = range(4)
 
-_0, _1, _2, _3, _4, _8, _10, _32, _48 = (np.uint64(i) for i in (0, 1, 2, 3, 4, 8, 10, 32, 48))
+_0, _1, _2, _3, _8, _10, _48 = (np.uint64(i) for i in (0, 1, 2, 3, 8, 10, 48))
 _ONES = np.uint64(0x0101010101010101)
 _TOPS = np.uint64(0x8080808080808080)
 _LFS = np.uint64(0x0A0A0A0A0A0A0A0A)
-_LOW_HALF = np.uint64(0xFFFFFFFF)
 _TAB, _LF, _BLANK, _MINUS = (ord(c) for c in "\t\n -")
 _MISSING = np.array([int.from_bytes(word.encode(), "little") for word in MISSING_WORDS], np.uint64)
 _LONGEST_MISSING = np.uint64(max(map(len, MISSING_WORDS)))
@@ -26,76 +25,17 @@ _LAST_29 = np.uint64((1 << 29) - 1)
 _HALFWAY = np.uint64(1 << 28)
 
 
-# ------------------------------------------------------------------------------------------------ hashes
-
-
-@kernel
-def begin_hashes(text, ends, states, pendings):
-    """Hash the whole words of names that follow each other in `text`; the bytes behind them are left pending."""
-    p = _0
-    for i in range(np.uint64(ends.size)):
-        h = np.uint32(0)
-        while p + _4 <= ends[i]:
-            h = _mix_word(h, np.uint32(load_word(text, p)))
-            p += _4
-        states[i] = h
-        pendings[i] = load_word(text, p) & ((_1 << ((ends[i] - p) * _8)) - _1)
-        p = ends[i]
-
-
-@inlined
-def _end_hash(h, held, length):
-    """Hash of `length` bytes from that of their whole words and the 0 to 3 bytes behind these, no bits above them."""
-    h = np.uint32(h ^ _times(_rotate(_times(np.uint32(held), _C1), 15), _C2))
-    return _finish(np.uint32(h ^ np.uint32(length)))
-
-
-@inlined
-def hash_on(h, held, length, text, start, stop):
-    """Hash of a name's `length` bytes, begun by `begin_hashes`, and ``text[start:stop]`` behind it."""
-    known = length & _3
-    shift = known * _8
-    p = start
-    while p + _8 <= stop:
-        word = load_word(text, p)
-        held |= (word & _LOW_HALF) << shift
-        h = _mix_word(h, np.uint32(held))
-        held = (held >> _32) | ((word >> _32) << shift)
-        h = _mix_word(h, np.uint32(held))
-        held >>= _32
-        p += _8
-    left = stop - p
-    word = load_word(text, p) & ((_1 << (left * _8)) - _1)
-    if left >= _4:
-        held |= (word & _LOW_HALF) << shift
-        h = _mix_word(h, np.uint32(held))
-        held >>= _32
-        word >>= _32
-        left -= _4
-    held |= word << shift
-    if known + left >= _4:
-        h = _mix_word(h, np.uint32(held))
-        held >>= _32
-    return _end_hash(h, held, length + (stop - start))
+# ------------------------------------------------------------------------------------------------ fields
 
 
 @strict_kernel
-def hash_doubled(h, held, length, text, start, stop):
-    """Like `hash_on`, for text in which each quote is doubled."""
-    known = length & _3
+def with_doubled(h, rest, length, text, start, stop):
+    """Like `with_text`, for text in which each quote is doubled."""
     p = start
     while p < stop:
-        held |= np.uint64(text[p]) << (known * _8)
-        known += _1
-        length += _1
-        if known == _4:
-            h = _mix_word(h, np.uint32(held))
-            held, known = _0, _0
+        h, rest, length = with_byte(h, rest, length, text[p])
         p += _2 if text[p] == text[start - _1] else _1
-    return _end_hash(h, held, length)
-
-
-# ------------------------------------------------------------------------------------------------ fields
+    return h, rest, length
 
 
 @inlined

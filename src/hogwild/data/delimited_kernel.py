@@ -18,17 +18,16 @@ from hogwild.data.delimited_fields import (
     ABSENT,
     BAD,
     DOUBTFUL,
-    begin_hashes,
     field_end,
-    hash_doubled,
-    hash_on,
     label,
     numeral,
     quoted_end,
     trimmed,
+    with_doubled,
     write_bin,
 )
-from hogwild.data.hashing import cross_hash, hash_names, hashed_index, hashed_sign
+from hogwild.data.hashing import hash_names
+from hogwild.data.hashing_kernel import begin_all, cross_hash, finished, hashed_index, hashed_sign, with_text
 
 # What becomes of a column.
 IGNORED, CATEGORY, NUMBER, LABEL, WEIGHT = range(5)
@@ -111,7 +110,7 @@ def layout(columns: Columns, names: tuple[str, ...] | None) -> Layout:
     prefixes = [f"{name}=".encode() for name in names]
     lengths = np.array([len(prefix) for prefix in prefixes], np.uint64)
     states, pendings = np.empty(len(names), np.uint32), np.empty(len(names), np.uint64)
-    begin_hashes(np.frombuffer(b"".join(prefixes) + bytes(8), np.uint8), np.cumsum(lengths), states, pendings)
+    begin_all(np.frombuffer(b"".join(prefixes) + bytes(8), np.uint8), np.cumsum(lengths), states, pendings)
     plan = Plan(
         np.array([_KINDS[role] for role in roles], np.uint8),
         states,
@@ -208,11 +207,11 @@ def read_rows(
                     h = plan.missing[column]
                     amount = np.float32(rules.keep_missing)
                 elif doubled:
-                    h = hash_doubled(
-                        plan.states[column], plan.pendings[column], plan.lengths[column], text, first, last
-                    )
+                    h, rest, length = plan.states[column], plan.pendings[column], plan.lengths[column]
+                    h = finished(*with_doubled(h, rest, length, text, first, last))
                 else:
-                    h = hash_on(plan.states[column], plan.pendings[column], plan.lengths[column], text, first, last)
+                    h, rest, length = plan.states[column], plan.pendings[column], plan.lengths[column]
+                    h = finished(*with_text(h, rest, length, text, first, last))
             elif kind in (NUMBER, WEIGHT):
                 narrow = kind == WEIGHT or transform == PLAIN
                 value, state = numeral(text, first, last, narrow)
@@ -238,8 +237,9 @@ def read_rows(
                     h = plan.missing[column]
                     amount = np.float32(rules.keep_missing)
                 elif transform == BINS:
-                    length = write_bin(value, digits)
-                    h = hash_on(plan.states[column], plan.pendings[column], plan.lengths[column], digits, _0, length)
+                    size = write_bin(value, digits)
+                    h, rest, length = plan.states[column], plan.pendings[column], plan.lengths[column]
+                    h = finished(*with_text(h, rest, length, digits, _0, size))
                     amount = np.float32(1.0)
                 else:
                     if transform == LOG:

@@ -241,7 +241,7 @@ class Text:
         numbers, places = np.empty(lines, np.uint32), np.empty((lines, 2), np.uint64)
         table = np.zeros(1 << (2 * lines).bit_length() if self.label != "none" else 1, np.uint32)
         rules = Rules(_LABELS[self.label], self.min_length, fewest, most, self.n_features, self.signed, keep_blank)
-        grams = np.empty((most, 4), np.uint64)
+        grams = np.empty((most, 3), np.uint64)
         rows, entries, n_labels, error, position = read_documents(
             part.text,
             start,

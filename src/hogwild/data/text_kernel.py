@@ -10,8 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hogwild.compiled import kernel
-from hogwild.data.hash_pieces import close, push_byte
-from hogwild.data.hashing import hashed_index, hashed_sign, murmur
+from hogwild.data.hashing_kernel import START, finished, hashed_index, hashed_sign, murmur, with_byte
 
 NO_LABEL, TAB, FASTTEXT = range(3)
 EXPECTED = {
@@ -21,7 +20,7 @@ EXPECTED = {
 }
 MARK = np.frombuffer(b"__label__", np.uint8)
 
-_0, _1, _2, _3 = (np.uint64(i) for i in range(4))
+_0, _1, _2 = (np.uint64(i) for i in range(3))
 _TAB, _LF, _CR, _BLANK = (np.uint8(ord(c)) for c in "\t\n\r ")
 
 
@@ -67,7 +66,7 @@ def _starts_with(text, p, stop, word):
 def _label_number(text, start, stop, table, label_places, n_labels):
     """Number of the label ``text[start:stop]`` among those seen; `table` holds number + 1 at the place of its hash."""
     mask = np.uint64(table.size - 1)
-    slot = np.uint64(murmur(text, start, stop, np.uint32(0))) & mask
+    slot = np.uint64(murmur(text, start, stop)) & mask
     while table[slot] != np.uint32(0):
         number = np.uint64(table[slot]) - _1
         first = label_places[number, _0]
@@ -101,8 +100,8 @@ def read_documents(
     """Read the lines of ``text[start:stop]``: ``(rows, entries, labels, error, position)``.
 
     `folded` gives the byte in lower case, 0 for one that is in no word. `stops` holds the keys of stop words (hash in
-    the lower, length in the upper half, at the hash's place), `grams` the hashes (state, held bytes, their number,
-    length) of the n-grams that end with the last word, `table` the labels seen (twice as long as there are lines).
+    the lower, length in the upper half, at the hash's place), `grams` the hashes in the making of the
+    n-grams that end with the last word, `table` the labels seen (twice as long as there are lines).
     """
     p, stop = np.uint64(start), np.uint64(stop)
     row, entry, n_labels = _0, _0, _0
@@ -152,17 +151,16 @@ def read_documents(
             if byte == np.uint8(0):
                 break
             first, continued = p, _0
-            h, rest, held = np.uint32(0), _0, _0
+            h, rest, length = START
             while byte != np.uint8(0):
-                h, rest, held = push_byte(h, rest, held, byte)
+                h, rest, length = with_byte(h, rest, length, byte)
                 continued += np.uint64((byte & np.uint8(0xC0)) == np.uint8(0x80))
                 p += _1
                 byte = folded[text[p]]
-            length = p - first
             if length - continued < shortest:
                 continue
-            state, state_rest, state_held = h, rest, held
-            h = close(h, rest, length)
+            state, state_rest = h, rest
+            h = finished(h, rest, length)
             if mask != _0:
                 key = np.uint64(h) | (length << np.uint64(32))
                 slot = np.uint64(h) & mask
@@ -179,21 +177,19 @@ def read_documents(
                 n = min(words, most - _1)
                 while n > _0:
                     before = n - _1
-                    h, rest, held = np.uint32(grams[before, _0]), grams[before, _1], grams[before, _2]
-                    h, rest, held = push_byte(h, rest, held, _BLANK)
+                    h, rest, total = np.uint32(grams[before, _0]), grams[before, _1], grams[before, _2]
+                    h, rest, total = with_byte(h, rest, total, _BLANK)
                     q = first
                     while q < p:
-                        h, rest, held = push_byte(h, rest, held, folded[text[q]])
+                        h, rest, total = with_byte(h, rest, total, folded[text[q]])
                         q += _1
-                    grams[n, _0], grams[n, _1], grams[n, _2] = np.uint64(h), rest, held
-                    grams[n, _3] = grams[before, _3] + _1 + length
+                    grams[n, _0], grams[n, _1], grams[n, _2] = np.uint64(h), rest, total
                     n -= _1
-                grams[_0, _0], grams[_0, _1], grams[_0, _2] = np.uint64(state), state_rest, state_held
-                grams[_0, _3] = length
+                grams[_0, _0], grams[_0, _1], grams[_0, _2] = np.uint64(state), state_rest, length
                 words += _1
                 n = max(fewest, _2)
                 while n <= min(words, most):
-                    h = close(np.uint32(grams[n - _1, _0]), grams[n - _1, _1], grams[n - _1, _3])
+                    h = finished(np.uint32(grams[n - _1, _0]), grams[n - _1, _1], grams[n - _1, _2])
                     indices[entry] = hashed_index(h, n_features)
                     values[entry] = hashed_sign(h) if signed else np.float32(1)
                     entry += _1

@@ -12,9 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hogwild.compiled import inlined, kernel, strict_kernel, trailing_zeros
-from hogwild.data.hashing import cross_hash, hashed_index, hashed_sign
+from hogwild.data.hashing_kernel import START, cross_hash, finished, hashed_index, hashed_sign, with_byte, with_text
 from hogwild.data.numerals import NONE, UNSURE, load_word, number
-from hogwild.data.prefix_kernel import extended, finished, mixed
 from hogwild.data.values_kernel import float32_value, settled
 
 MOST_CROSSES = 1 << 28  # in a row: 2 GiB
@@ -42,7 +41,7 @@ WEIGHTED = 1 << 8  # among the kinds of labels: an importance is not 1
 _0, _1, _2, _3, _4, _5, _8 = (np.uint64(i) for i in (0, 1, 2, 3, 4, 5, 8))
 _TAB, _LF, _CR, _BLANK, _COLON, _BAR, _QUOTE = (ord(c) for c in "\t\n\r :|'")
 _BLOCK = np.uint64(192)
-_CARET = np.uint64(ord("^"))
+_CARET = np.uint8(ord("^"))
 _EACH_1 = np.uint64(0x0101010101010101)
 _TOPS = np.uint64(0x8080808080808080)
 _ABOVE_BLANK = np.uint64(0x2121212121212121)
@@ -313,12 +312,11 @@ def read_rows(text, stop, rules, room, rows, doubts, so_far):
             p += _1
             name, first_entry = p, entry
             name_stop = p = _name_end(text, p)
-            h, waiting, bits, length = np.uint32(0), _0, _0, _0
+            h, rest, length = START
             weight = np.float32(1)
             if p != name:
-                h, waiting, bits = extended(h, waiting, bits, text, name, p)
-                h, waiting, bits = mixed(h, waiting, bits, _CARET, _1)
-                length = p + _1 - name
+                h, rest, length = with_text(h, rest, length, text, name, p)
+                h, rest, length = with_byte(h, rest, length, _CARET)
                 if text[p] == _COLON:
                     weight, end_of_weight, unsure, error = _value(text, p + _1, weight, unsure, doubts)
                     if error != _OK:
@@ -335,8 +333,7 @@ def read_rows(text, stop, rules, room, rows, doubts, so_far):
                         p += np.uint64(text[p] == _TAB)
                         continue
                     break
-                whole, rest, _ = extended(h, waiting, bits, text, feature, p)
-                indices[entry] = finished(whole, rest, length + (p - feature))
+                indices[entry] = finished(*with_text(h, rest, length, text, feature, p))
                 value = weight
                 if text[p] == _COLON:
                     value, end_of_value, unsure, error = _value(text, p + _1, weight, unsure, doubts)
