@@ -156,6 +156,11 @@ def inlined(function: Callable) -> Callable:
     return njit(forceinline=True, **OPTIONS)(function)
 
 
+def strict_inlined(function: Callable) -> Callable:
+    """Like `inlined` without any relaxation of floating point: a quotient is divided, not multiplied."""
+    return njit(forceinline=True, **STRICT)(function)
+
+
 @njit(forceinline=True, **{**STRICT, "fastmath": {"contract"}})
 def multiply_add(a, b, c):
     """``a * b + c``, in one instruction, never regrouped."""

@@ -7,7 +7,8 @@ import numpy as np
 from hogwild.compiled import inlined, strict_kernel, trailing_zeros
 from hogwild.data.columns import MISSING_WORDS
 from hogwild.data.hashing_kernel import with_byte
-from hogwild.data.numerals import EXACT, INTEGER, LARGE, NONE, POWERS_OF_TEN, UNSURE, load_word, number, short_numeral
+from hogwild.data.numerals import INTEGER, LARGE, NONE, UNSURE, load_word, number
+from hogwild.data.values_kernel import rounds_twice, short_value
 
 # What kinds of labels were found; several may be set.
 FRACTIONS, WORDS, UNSURE_LABELS = 1, 2, 4
@@ -21,8 +22,6 @@ _LFS = np.uint64(0x0A0A0A0A0A0A0A0A)
 _TAB, _LF, _BLANK, _MINUS = (ord(c) for c in "\t\n -")
 _MISSING = np.array([int.from_bytes(word.encode(), "little") for word in MISSING_WORDS], np.uint64)
 _LONGEST_MISSING = np.uint64(max(map(len, MISSING_WORDS)))
-_LAST_29 = np.uint64((1 << 29) - 1)
-_HALFWAY = np.uint64(1 << 28)
 
 
 # ------------------------------------------------------------------------------------------------ fields
@@ -89,14 +88,8 @@ def _is_missing(text, start, stop):
     return found
 
 
-@inlined
-def _is_halfway(value):
-    """Whether a float64 stands exactly between two numbers of float32: rounding it again may go wrong."""
-    return np.float64(value).view(np.uint64) & _LAST_29 == _HALFWAY
-
-
 @strict_kernel
-def ___any_numeral(text, start, stop, narrow):
+def _any_numeral(text, start, stop, narrow):
     """Like `numeral`, for what is not short."""
     start, stop = trimmed(text, start, stop)
     if _is_missing(text, start, stop):
@@ -104,26 +97,19 @@ def ___any_numeral(text, start, stop, narrow):
     value, end, kind = number(text, start)
     if kind == NONE or end != stop:
         return 0.0, BAD
-    doubtful = narrow and kind != INTEGER and value != 0.0
-    doubtful = doubtful and (_is_halfway(value) or not 1.2e-38 < abs(value) < 3.4e38)
-    return value, DOUBTFUL if doubtful or kind == UNSURE else READ
+    doubtful = rounds_twice(value, kind) if narrow else kind == UNSURE
+    return value, DOUBTFUL if doubtful else READ
 
 
 @strict_kernel
 def numeral(text, start, stop, narrow):
     """Read the number ``text[start:stop]``: ``(value, state)``; `narrow` if float32 is to come of it."""
-    negative = text[start] == _MINUS
-    mantissa, behind, end, count = short_numeral(text, start + np.uint64(negative))
-    if end == stop and count != _0 and mantissa <= EXACT:
-        whole = np.float64(np.int64(mantissa))
-        value = whole / POWERS_OF_TEN[behind]
-        # 25 bits times 5**12 are exact: the product tells whether the numeral itself is halfway, or only near it.
-        if narrow and _is_halfway(value) and (behind > np.uint64(12) or value * POWERS_OF_TEN[behind] != whole):
-            return value, DOUBTFUL
-        return -value if negative else value, READ
+    value, short, doubtful = short_value(text, start, stop)
+    if short:
+        return value, DOUBTFUL if narrow and doubtful else READ
     if start == stop:
         return 0.0, ABSENT
-    return ___any_numeral(text, start, stop, narrow)
+    return _any_numeral(text, start, stop, narrow)
 
 
 @strict_kernel

@@ -12,19 +12,17 @@ import numpy as np
 
 from hogwild.compiled import inlined, kernel, strict_kernel
 from hogwild.data.numerals import (
-    EXACT,
     INTEGER,
     LARGE,
     NONE,
-    POWERS_OF_TEN,
     UNSURE,
     digits_value,
     leading_digits,
     load_word,
     number,
-    short_numeral,
     word_end,
 )
+from hogwild.data.values_kernel import rounds_twice, short_value
 
 # How labels are read.
 AUTO, NUMBER, TEXT = 0, 1, 2
@@ -50,9 +48,6 @@ _0, _1, _2, _7, _9, _10, _48 = (np.uint64(i) for i in (0, 1, 2, 7, 9, 10, 48))
 _FOUR = np.uint64(4)
 _TWO_TO_32 = np.uint64(1 << 32)
 _TAB, _LF, _CR, _BLANK, _HASH, _COMMA_SIGN, _MINUS, _COLON_SIGN = (ord(c) for c in "\t\n\r #,-:")
-# A float64 with these last bits stands exactly between two numbers of float32: rounding it again may go wrong.
-_LAST_29 = np.uint64((1 << 29) - 1)
-_HALFWAY = np.uint64(1 << 28)
 
 
 class Rules(NamedTuple):
@@ -166,7 +161,6 @@ def read_rows(text, start, stop, base, rules, row, entry, indices, values, row_e
     unordered = False
     kinds = 0
     n_unsure = _0
-    halfway = _HALFWAY if narrow else _LAST_29 + _1  # the latter never occurs
     error = _OK
     while p < stop and error == _OK:
         byte = text[p]
@@ -254,23 +248,16 @@ def read_rows(text, start, stop, base, rules, row, entry, indices, values, row_e
             indices[entry] = np.uint32(index - shift)
 
             p = end + _1
-            word_stop = word_end(text, p)
-            negative = text[p] == _MINUS
-            mantissa, behind, end, count = short_numeral(text, p + np.uint64(negative))
-            if end == word_stop and _ends_word(text[end]) and count != _0 and mantissa <= EXACT:
-                value = np.float64(np.int64(mantissa)) / POWERS_OF_TEN[behind]
-                value = -value if negative else value
-                doubtful = np.float64(value).view(np.uint64) & _LAST_29 == halfway
+            end = word_end(text, p)
+            value, short, doubtful = short_value(text, p, end)
+            if short and _ends_word(text[end]):
+                doubtful &= narrow
             else:
                 value, end, kind = number(text, p)
                 if kind == NONE or not _ends_word(text[end]):
                     error = _VALUE
                     break
-                doubtful = kind == UNSURE or (
-                    narrow
-                    and value != 0.0
-                    and (np.float64(value).view(np.uint64) & _LAST_29 == halfway or not 1.2e-38 < abs(value) < 3.4e38)
-                )
+                doubtful = rounds_twice(value, kind) if narrow else kind == UNSURE
             if doubtful:
                 if n_unsure < np.uint64(len(unsure)):
                     unsure[n_unsure, _0] = p + base

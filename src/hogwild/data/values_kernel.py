@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hogwild.compiled import inlined, strict_kernel
+from hogwild.compiled import inlined, strict_inlined, strict_kernel
 from hogwild.data.numerals import (
     DECIMAL,
     EXACT,
@@ -30,7 +30,7 @@ from hogwild.data.numerals import (
     word_end,
 )
 
-_0, _1, _2, _8, _9, _10, _48 = (np.uint64(i) for i in (0, 1, 2, 8, 9, 10, 48))
+_0, _1, _2, _8, _9, _10, _12, _48 = (np.uint64(i) for i in (0, 1, 2, 8, 9, 10, 12, 48))
 
 TWO_TO_32 = np.uint64(1 << 32)
 _MINUS, _BLANK = ord("-"), ord(" ")
@@ -60,6 +60,33 @@ def whole_number(text, p):
     return value, p
 
 
+@inlined
+def _is_halfway(value):
+    return np.float64(value).view(np.uint64) & _LAST_29 == _HALFWAY
+
+
+@strict_inlined
+def short_value(text, start, stop):
+    """Read ``[-] digits [. digits]``, up to 16 of them, that end at `stop`.
+
+    Returns the float64, whether there is such a numeral, and whether only Python can round it to float32.
+    """
+    negative = text[start] == _MINUS
+    mantissa, behind, end, count = short_numeral(text, start + np.uint64(negative))
+    whole = np.float64(np.int64(mantissa))
+    value = whole / POWERS_OF_TEN[behind]
+    # 25 bits times 5**12 are exact: the product tells whether the numeral itself is halfway, or only near it.
+    doubtful = _is_halfway(value) and (behind > _12 or value * POWERS_OF_TEN[behind] != whole)
+    return -value if negative else value, end == stop and count != _0 and mantissa <= EXACT, doubtful
+
+
+@inlined
+def rounds_twice(value, kind):
+    """Whether only Python can round a numeral, which `number` found to be `value`, to float32."""
+    inexact = kind != INTEGER and value != 0.0
+    return kind == UNSURE or (inexact and (_is_halfway(value) or not 1.2e-38 < abs(value) < 3.4e38))
+
+
 @strict_kernel
 def float32_value(text, p):
     """Read the numeral at `p`: ``(value, end, kind)``.
@@ -67,20 +94,13 @@ def float32_value(text, p):
     The float64 `value` becomes the nearest float32 by a cast. `kind` is DECIMAL, NONE (no numeral) or UNSURE.
     """
     stop = word_end(text, p)
-    negative = text[p] == _MINUS
-    mantissa, behind, end, count = short_numeral(text, p + np.uint64(negative))
-    if end == stop and text[end] <= _BLANK and count != _0 and mantissa <= EXACT:
-        value = np.float64(np.int64(mantissa)) / POWERS_OF_TEN[behind]
-        value = -value if negative else value
-        halfway = behind != _0 and np.float64(value).view(np.uint64) & _LAST_29 == _HALFWAY
-        return value, end, UNSURE if halfway else DECIMAL
+    value, short, doubtful = short_value(text, p, stop)
+    if short and text[stop] <= _BLANK:
+        return value, stop, UNSURE if doubtful else DECIMAL
     value, end, kind = number(text, p)
-    if kind in (NONE, UNSURE):
-        return value, end, kind
-    doubtful = value != 0.0 and (
-        np.float64(value).view(np.uint64) & _LAST_29 == _HALFWAY or not 1.2e-38 < abs(value) < 3.4e38
-    )
-    return value, end, UNSURE if doubtful else DECIMAL
+    if kind == NONE:
+        return value, end, NONE
+    return value, end, UNSURE if rounds_twice(value, kind) else DECIMAL
 
 
 @inlined
