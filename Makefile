@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: demo test test-slow bench lint docs clean help
+.PHONY: demo test test-slow bench bench-data lint docs clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -27,6 +27,10 @@ test-slow: $(SETUP) ## real data, crash loops, smoke runs of the benchmarks
 
 bench: $(SETUP) ## the rival table; FULL=1 for 781,000 rows
 	$(BIN)/python benchmarks/core.py $(if $(FULL),--full)
+
+bench-data: $(SETUP) ## reading, caching and training beyond memory, beside scikit-learn and Vowpal Wabbit; SCALE=0.1 for less
+	-$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/data.py --scale $(or $(SCALE),1)
 
 lint: $(SETUP) ## format and lint
 	$(BIN)/ruff format --check .

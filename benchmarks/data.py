@@ -10,7 +10,6 @@ import argparse
 import importlib.util
 import json
 import lzma
-import os
 import platform
 import re
 import subprocess
@@ -40,20 +39,31 @@ has_vw = importlib.util.find_spec("vowpalwabbit") is not None
 # ------------------------------------------------------------------------------------------------ whole programs
 
 
+# The system counts a program's memory from its fork on: it is started by a small process, not by this one.
+LAUNCHER = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+child = subprocess.Popen(sys.argv[2:], stdout=sys.stderr)
+_, status, usage = os.wait4(child.pid, 0)
+with open(sys.argv[1], "w") as file:
+    json.dump([time.perf_counter() - began, usage.ru_maxrss, os.waitstatus_to_exitcode(status)], file)
+"""
+
+
 def program(words: list[str], cwd: Path) -> dict:
     """Run a program to its end: seconds, largest resident MB, what it printed."""
-    began = time.perf_counter()
-    with tempfile.TemporaryFile() as out:
-        child = subprocess.Popen(words, cwd=cwd, stdout=out, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - began
-        out.seek(0)
-        text = out.read().decode(errors="replace")
-    if child.returncode:
-        raise RuntimeError(f"{' '.join(words)}\n{text}")
-    unit = 1e6 if sys.platform == "darwin" else 1e3
-    return {"seconds": seconds, "MB": usage.ru_maxrss / unit, "text": text}
+    told = cwd / "measured.json"
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", LAUNCHER, str(told), *words],
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    seconds, resident, status = json.loads(told.read_text())
+    if status:
+        raise RuntimeError(f"{' '.join(words)}\n{done.stderr}")
+    return {"seconds": seconds, "MB": resident / (1e6 if sys.platform == "darwin" else 1e3), "text": done.stderr}
 
 
 def found(text: str, pattern: str) -> float:
@@ -242,6 +252,7 @@ def in_memory_epochs(path: Path) -> dict[str, float]:
 
 
 PARTIAL_FIT = """
+    import os
     import sys
     import numpy as np
     from sklearn.datasets import load_svmlight_file
@@ -249,12 +260,12 @@ PARTIAL_FIT = """
 
     path, epochs, chunk = sys.argv[1], int(sys.argv[2]), 32 << 20
     clf = SGDClassifier("log_loss", alpha=1e-6, learning_rate="adaptive", eta0=1.0, random_state=0)
-    size = __import__("os").path.getsize(path)
+    size = os.path.getsize(path)
     for epoch in range(epochs):
         for offset in range(0, size, chunk):
             X, y = load_svmlight_file(path, n_features=47236, offset=offset, length=chunk, zero_based=False)
+            X.indices, X.indptr = X.indices.astype(np.int32), X.indptr.astype(np.int32)
             clf.partial_fit(X, y, classes=[-1, 1])
-    right = rows = 0
     X, y = load_svmlight_file(sys.argv[3], n_features=47236, zero_based=False)
     print(f"accuracy {clf.score(X, y):.5f}")
 """

@@ -18,6 +18,7 @@ from hogwild.data.errors import DataError
 from hogwild.folders import cache_folder
 
 _DISK = 2.2  # times the size of the rows that writing a cache takes on disk: temporary files, and the cache itself
+_WRITER = 0.6  # share of the memory that rows on their way into a cache may take; the rest is for reading
 _SOURCE_KEY = "source"  # of what a cache says about itself
 
 
@@ -59,12 +60,19 @@ def run(sources: Sources, output: Path, *, memory: int, quiet: bool, shards: int
     if output.suffix.lower() != ".hog":
         raise CommandError(f"{output}: found extension {output.suffix!r}, expected .hog")
     rows = sources.open()
+    limit_blocks(rows, memory)
     is_open = leave_first_index_open(sources, rows)
     needed = rows.estimated_bytes() if hasattr(rows, "estimated_bytes") else None
     check_disk(output, needed)
     about = {"first_index_open": is_open}
     write_cache(rows, sources, output, memory=memory, about=about, quiet=quiet, shards=shards, **options)
     say_bad_lines(rows, str(sources))
+
+
+def limit_blocks(rows: Any, memory: int) -> None:
+    """Read text in blocks that are small beside the memory: some six of them and their batches are held at a time."""
+    if hasattr(rows, "block_bytes"):
+        rows.block_bytes = max(1 << 18, min(rows.block_bytes, memory // 24))
 
 
 def leave_first_index_open(sources: Sources, rows: Any) -> bool:
@@ -99,7 +107,7 @@ def write_cache(
             _followed(rows, line),
             path,
             n_features=rows.n_features,
-            memory=memory,
+            memory=int(memory * _WRITER),
             about=about,
             **options,
         )

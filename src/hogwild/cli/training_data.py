@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from hogwild.cli.caching import build_cache, cache_path, leave_first_index_open
+from hogwild.cli.caching import build_cache, cache_path, leave_first_index_open, limit_blocks
 from hogwild.cli.memory import shown_size
 from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of, say_bad_lines
 from hogwild.cli.scores import Scores, score
@@ -188,6 +188,7 @@ def read_training_data(
         rows.format = replace(rows.format, labels="number")
     if hasattr(rows, "block"):
         return InCache(sources, rows, rows)
+    limit_blocks(rows, memory)
     needed = rows.estimated_bytes()
     if cache == "off" and (needed is None or needed * _IN_MEMORY > memory):
         return Streamed(sources, rows, n_epochs)
