@@ -19,13 +19,13 @@ class Block(NamedTuple):
     ----------
     rows : SparseRows or DenseRows
     kept : ndarray of uint32
-        Rows that take part, ascending; empty for all.
+        Rows that take part, ascending; empty for all. Where none does, `rows` are none either.
     n_features : int
         Columns that the rows ask for; 0 where the model has room for them all.
     """
 
     rows: Rows
-    kept: np.ndarray
+    kept: np.ndarray = NONE
     n_features: int = 0
 
     @property
@@ -54,7 +54,10 @@ class Source(Protocol):
     n_rows: int | None
 
     def epoch(self, rng: np.random.Generator, skipped: int) -> Iterator[Block]:
-        """Draw the order of an epoch's blocks at once, and return them from the block number `skipped` on."""
+        """Draw the order of an epoch's blocks at once, and return them from the block number `skipped` on.
+
+        Blocks without rows count as well.
+        """
         ...
 
     def share(self) -> float | None:

@@ -286,7 +286,8 @@ class Training:
         blocks = self.source.epoch(self.rng, now.block)
         try:
             for block in blocks:
-                self._enter(block)
+                if block.n_rows:
+                    self._enter(block)
                 while now.low < block.n_rows and not halted:
                     if self.before_slice is not None:
                         self.before_slice()
@@ -355,7 +356,7 @@ class Training:
     def _mean(self, block: Block) -> float:
         """Mean loss of the epoch so far."""
         now = self.position
-        return now.loss / max(now.weight + block.weight * now.low / block.n_rows, 1e-300)
+        return now.loss / max(now.weight + block.weight * now.low / max(1, block.n_rows), 1e-300)
 
     def _tell(self, block: Block | None, ended: bool) -> bool:
         """Tell the callback; returns whether it wants to stop."""

@@ -275,18 +275,19 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             if saver is not None:
                 saver.restore_training(training)
             try:
-                outcome = training.run()
+                training.run()
             finally:
+                outcome = training.outcome
                 self.eta0_ = training.task.schedule.eta0
                 self.n_threads_ = training.runner.n_threads
                 self.engine_ = training.runner.describe()
+                self.n_iter_ = outcome.n_epochs
+                self.loss_curve_ = (self.loss_curve_ if hasattr(self, "loss_curve_") else []) + outcome.losses
+                self.progressive_curve_ = outcome.curve
+                self.step_seconds_ = outcome.step_seconds
+                if outcome.scores:
+                    self.validation_scores_ = outcome.scores
                 self._publish(training.task)
-        self.n_iter_ = outcome.n_epochs
-        self.loss_curve_ = (self.loss_curve_ if hasattr(self, "loss_curve_") else []) + outcome.losses
-        self.progressive_curve_ = outcome.curve
-        self.step_seconds_ = outcome.step_seconds
-        if outcome.scores:
-            self.validation_scores_ = outcome.scores
         if outcome.interrupted:
             raise KeyboardInterrupt
         return outcome

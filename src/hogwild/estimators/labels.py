@@ -36,6 +36,21 @@ def encode(y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.unique(y, return_inverse=True)
 
 
+def check_classes(labels: np.ndarray) -> np.ndarray:
+    """Return labels that can be classes.
+
+    Raises
+    ------
+    ValueError
+        If a row has none, or they are numbers with fractions.
+    """
+    if labels.dtype.kind == "f" and np.isnan(labels).any():
+        raise ValueError("found a row without a label, expected one in each row")
+    if labels.dtype.kind not in "US":
+        check_classification_targets(labels)
+    return labels
+
+
 def class_codes(classes: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Class number of each label.
 

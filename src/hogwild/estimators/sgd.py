@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from hogwild.estimators.base import REGRESSION_LOSSES, BaseSGD, loss_functions
-from hogwild.estimators.labels import as_numbers, class_codes, encode
+from hogwild.estimators.labels import as_numbers, check_classes, class_codes, encode
 from hogwild.estimators.sources import StreamSource, is_cache, is_rows
 from hogwild.estimators.threads import resolve_n_jobs, threads_for
 from hogwild.estimators.validation import check_matrix
@@ -332,7 +332,7 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         self._check_options(for_partial_fit=True)
         source = StreamSource(batches, resolve_n_jobs(self.n_jobs))
         if not hasattr(self, "classes_"):
-            self.classes_ = np.unique(source.head.labels if classes is None else np.asarray(classes))
+            self.classes_ = check_classes(np.unique(source.head.labels if classes is None else np.asarray(classes)))
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes={classes!r} are not those of the first call, {self.classes_!r}")
         self._fit_labelled(source, 1)
@@ -343,7 +343,7 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         if is_cache(rows):
             if rows.labels is None:
                 raise ValueError("found a cache of rows with more than 65,536 different labels, expected classes")
-            self.classes_, counts = rows.labels, np.asarray(rows.label_counts)
+            self.classes_, counts = check_classes(rows.labels), np.asarray(rows.label_counts)
             self._begin_classes(rows.n_features, np.dtype(np.float32), coef, intercept)
             targets, positive, negative = self._class_targets(counts)
             self._fit_cache(rows, lambda block: targets[block.codes], positive, negative)
@@ -354,7 +354,7 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
             labels.append(np.unique(batch.labels))
         if not labels:
             raise ValueError("found no rows to train on")
-        self.classes_ = np.unique(np.concatenate(labels))
+        self.classes_ = check_classes(np.unique(np.concatenate(labels)))
         self._begin_classes(max(1, n_features), np.dtype(np.float32), coef, intercept)
         self._fit_labelled(StreamSource(rows, resolve_n_jobs(self.n_jobs)), self.max_iter)
 

@@ -57,7 +57,7 @@ class CacheSource:
 
     def first(self) -> SparseRows:
         """Return rows that stand for all: those of the first block."""
-        return self._block(0).rows
+        return self._rows(0)
 
     def epoch(self, rng: np.random.Generator, skipped: int) -> Iterator[Block]:
         """Draw the order of the blocks, and read them."""
@@ -72,7 +72,7 @@ class CacheSource:
     def held_out(self) -> Iterator[tuple[SparseRows, np.ndarray]]:
         """Return the blocks with the rows that were left out."""
         for k in range(self._cache.n_blocks):
-            yield self._block(k).rows, self._held(k)
+            yield self._rows(k), self._held(k)
             self._cache.release(k)
 
     def _held(self, k: int) -> np.ndarray:
@@ -83,23 +83,21 @@ class CacheSource:
         blocks = in_background(((int(k), self._block(int(k))) for k in order), 1, self._reading)
         try:
             for k, block in blocks:
-                if block.n_rows and not (block.rows.weights.size and not block.rows.weights.any()):
-                    yield block
+                yield block
                 self._cache.release(k)
         finally:
             blocks.close()
 
-    def _block(self, k: int) -> Block:
+    def _rows(self, k: int) -> SparseRows:
         self._cache.read_ahead(k)
         found = self._cache.block(k)
         rows = SparseRows(found.indptr, found.indices, found.values, self._targets(found), found.weights)
         for array in rows:  # a kernel is compiled for each combination: there is one, whatever is a view of the file
             array.flags.writeable = False
-        kept = NONE
-        if self._every:
-            numbers = np.arange(self._starts[k], self._starts[k + 1])
-            kept = np.flatnonzero(numbers % self._every != self._every - 1).astype(np.uint32)
-        return Block(rows, _weighted(rows, kept))
+        return rows
+
+    def _block(self, k: int) -> Block:
+        return _block(self._rows(k), self._held(k) if self._every else NONE)
 
 
 class StreamSource:
@@ -145,7 +143,7 @@ class StreamSource:
 
     def first(self) -> SparseRows:
         """Return rows that stand for all: those of the first batch."""
-        return self._block(self.head).rows
+        return self._rows(self.head)
 
     def epoch(self, rng: np.random.Generator, skipped: int) -> Iterator[Block]:
         """Read the batches."""
@@ -157,9 +155,16 @@ class StreamSource:
         return min(1.0, reading.stored_bytes / self._stored) if self._stored and reading else None
 
     def _open(self) -> Iterator[Batch]:
-        batches = map(as_batch, self._batches)
+        batches = self._filled()
         already = getattr(self._batches, "n_threads", 1) > 1
         return in_background(batches, 1, self._own) if self._ahead and not already else batches
+
+    def _filled(self) -> Iterator[Batch]:
+        """Batches that have rows."""
+        for item in self._batches:
+            batch = as_batch(item)
+            if batch.n_rows:
+                yield batch
 
     def _read(self, skipped: int) -> Iterator[Block]:
         batches = self._open() if self._waiting is None else self._iterator
@@ -171,7 +176,7 @@ class StreamSource:
                     yield self._block(first)
                 number = 1
             for batch in batches:
-                if number >= skipped and batch.n_rows:
+                if number >= skipped:
                     yield self._block(batch)
                 number += 1
         finally:
@@ -179,20 +184,27 @@ class StreamSource:
                 batches.close()
 
     def _block(self, batch: Batch) -> Block:
+        return _block(self._rows(batch), NONE)._replace(n_features=batch.n_features)
+
+    def _rows(self, batch: Batch) -> SparseRows:
         wide = batch.n_features
         if self.n_features is not None and wide > self.n_features:
             raise ValueError(f"found feature {wide - 1}, expected less than n_features = {self.n_features}")
         self.widest = max(self.widest, wide)
-        rows = SparseRows(batch.indptr, batch.indices, batch.values, self.targets(batch.labels), batch.weights)
-        return Block(rows, _weighted(rows, NONE), wide)
+        return SparseRows(batch.indptr, batch.indices, batch.values, self.targets(batch.labels), batch.weights)
 
 
-def _weighted(rows: SparseRows, kept: np.ndarray) -> np.ndarray:
-    """Leave out rows of weight 0."""
-    if not rows.weights.size or rows.weights.all():
-        return kept
-    weighted = np.flatnonzero(rows.weights).astype(np.uint32)
-    return np.intersect1d(kept, weighted) if len(kept) else weighted
+def _block(rows: SparseRows, held: np.ndarray) -> Block:
+    """Block of the rows that are not `held` out and have a weight."""
+    takes_part = rows.weights != 0 if rows.weights.size else np.ones(len(rows.targets), bool)
+    takes_part[held] = False
+    kept = np.flatnonzero(takes_part).astype(np.uint32)
+    if len(kept) == len(rows.targets):
+        return Block(rows)
+    if len(kept):
+        return Block(rows, kept)
+    none = rows._replace(indptr=rows.indptr[:1], targets=rows.targets[:0], weights=rows.weights[:0])
+    return Block(none)
 
 
 def as_batch(item: Any) -> Batch:
