@@ -33,7 +33,7 @@ from hogwild.estimators.linear_task import (
     restart_ftrl,
 )
 from hogwild.estimators.progress import Reporter
-from hogwild.estimators.sources import CacheSource, StreamSource, held_out_score
+from hogwild.estimators.sources import CacheSource, StreamSource, held_out_score, is_cache
 from hogwild.estimators.step_size import search_eta0
 from hogwild.estimators.threads import counted, resolve_n_jobs, threads_for
 from hogwild.losses import LOSSES
@@ -236,7 +236,7 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
         def grow(n_features: int) -> tuple[Task, Runner]:
             before = training.task
             self._state.t, self._state.penalty = before.t, before.penalty
-            self._state = self._state.grown(max(n_features, 2 * before.n_features))
+            self._state = self._state.resized(max(n_features, 2 * before.n_features))
             task = task_with(before.schedule.eta0)
             task.schedule = before.schedule
             return task, new_runner(task)
@@ -364,14 +364,13 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
 
     def _fit_batches(self, source: StreamSource, positive: np.ndarray, negative: np.ndarray, n_epochs: int) -> None:
         """Run epochs over batches; the model grows as wide as their rows ask for."""
-        n_threads = resolve_n_jobs(self.n_jobs)
+        n_threads, width = resolve_n_jobs(self.n_jobs), self.n_features_in_
         try:
             rows = source.first()
             self._train(source, rows, positive, negative, n_epochs=n_epochs, n_threads=n_threads, grows=True)
         finally:
-            if source.n_features is None:
-                self._state = self._state.narrowed(max(source.widest, self.n_features_in_))
-                self.n_features_in_ = len(self._state.coef)
+            self._state = self._state.resized(max(width, source.widest))
+            self.n_features_in_ = len(self._state.coef)
             self.coef_, self.intercept_ = self._weights()
             self.wait_seconds_ = source.wait_seconds
 
@@ -390,6 +389,14 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
                 FutureWarning,
                 stacklevel=3,
             )
+
+    def _check_opened(self, rows: Any, y: Any, sample_weight: Any) -> None:
+        """Refuse what rows that `hogwild.data.open` returned cannot be fitted with."""
+        for name, given in (("y", y), ("sample_weight", sample_weight)):
+            if given is not None:
+                raise ValueError(f"found {name} beside rows that bring their own, expected {name}=None")
+        if self.early_stopping and not is_cache(rows):
+            raise ValueError("early_stopping needs rows in memory or a cache file: other rows are read as they come")
 
     def _begin_fit(self) -> tuple[Any, Any]:
         """Forget an earlier fit; returns its weights where `warm_start` asks for them."""

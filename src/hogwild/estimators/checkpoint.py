@@ -132,7 +132,7 @@ class Saver:
         about, arrays = self._found
         state = self._estimator._state
         if len(arrays["model.coef"]) != len(state.coef):  # a stream's rows have made it wider
-            state = self._estimator._state = state.grown(len(arrays["model.coef"]))
+            state = self._estimator._state = state.resized(len(arrays["model.coef"]))
         for name, array in {"coef": state.coef, "intercept": state.intercept, **state.arrays}.items():
             array[...] = arrays[f"model.{name}"]
         state.t, state.penalty = about["t"], about["penalty"]

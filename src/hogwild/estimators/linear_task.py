@@ -65,19 +65,15 @@ class LinearState:
                 array[...] = found
         return whole
 
-    def grown(self, n_features: int) -> LinearState:
-        """Copy with room for more features: their weights and all else of them are 0."""
+    def resized(self, n_features: int) -> LinearState:
+        """Copy the state of the first features, or with room for more: their weights and all else of them are 0."""
 
-        def wider(array: np.ndarray) -> np.ndarray:
+        def changed(array: np.ndarray) -> np.ndarray:
             found = aligned_zeros((n_features, *array.shape[1:]), array.dtype)
-            found[: len(array)] = array
+            found[: len(array)] = array[:n_features]
             return found
 
-        return self._mapped(wider)
-
-    def narrowed(self, n_features: int) -> LinearState:
-        """Copy the state of the first features."""
-        return self._mapped(lambda array: aligned_copy(array[:n_features]))
+        return self._mapped(changed) if n_features != len(self.coef) else self
 
     def _mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> LinearState:
         """Copy with `change` made to all arrays that have a row for each feature."""

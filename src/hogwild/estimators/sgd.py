@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any, ClassVar
 
 import numpy as np
@@ -252,8 +253,9 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         """
         self._check_options(for_partial_fit=False)
         warm = self._begin_fit()
-        if is_rows(X) and y is None:
+        if is_rows(X):
             coef = coef_init if coef_init is not None else warm[0]
+            self._check_opened(X, y, sample_weight)
             self._fit_opened(X, coef, intercept_init if intercept_init is not None else warm[1])
             self._warn_unconverged()
             return self
@@ -330,12 +332,12 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
             If a label turns up that is not one of the classes.
         """
         self._check_options(for_partial_fit=True)
-        source = StreamSource(batches, resolve_n_jobs(self.n_jobs))
-        if not hasattr(self, "classes_"):
-            self.classes_ = check_classes(np.unique(source.head.labels if classes is None else np.asarray(classes)))
-        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes={classes!r} are not those of the first call, {self.classes_!r}")
-        self._fit_labelled(source, 1)
+        with closing(StreamSource(batches, resolve_n_jobs(self.n_jobs))) as source:
+            if not hasattr(self, "classes_"):
+                self.classes_ = check_classes(np.unique(source.head.labels if classes is None else np.asarray(classes)))
+            elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(f"classes={classes!r} are not those of the first call, {self.classes_!r}")
+            self._fit_labelled(source, 1)
         return self
 
     def _fit_opened(self, rows: Any, coef: Any, intercept: Any) -> None:
@@ -354,9 +356,12 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
             labels.append(np.unique(batch.labels))
         if not labels:
             raise ValueError("found no rows to train on")
+        if len({some.dtype.kind == "U" for some in labels}) > 1:
+            raise ValueError("found labels that are numbers and labels that are words, expected one kind")
         self.classes_ = check_classes(np.unique(np.concatenate(labels)))
         self._begin_classes(max(1, n_features), np.dtype(np.float32), coef, intercept)
-        self._fit_labelled(StreamSource(rows, resolve_n_jobs(self.n_jobs)), self.max_iter)
+        with closing(StreamSource(rows, resolve_n_jobs(self.n_jobs))) as source:
+            self._fit_labelled(source, self.max_iter)
 
     def _fit_labelled(self, source: StreamSource, n_epochs: int) -> None:
         """Run epochs over batches whose labels are of `classes_`."""
@@ -581,7 +586,8 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         warm = self._begin_fit()
         coef = coef_init if coef_init is not None else warm[0]
         intercept = intercept_init if intercept_init is not None else warm[1]
-        if is_rows(X) and y is None:
+        if is_rows(X):
+            self._check_opened(X, y, sample_weight)
             self._fit_opened(X, coef, intercept)
             self._warn_unconverged()
             return self
@@ -623,7 +629,8 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         """
         self._validate_params()
         self._check_options(for_partial_fit=True)
-        self._fit_numbers(StreamSource(batches, resolve_n_jobs(self.n_jobs)), 1)
+        with closing(StreamSource(batches, resolve_n_jobs(self.n_jobs))) as source:
+            self._fit_numbers(source, 1)
         return self
 
     def _fit_opened(self, rows: Any, coef: Any, intercept: Any) -> None:
@@ -639,9 +646,9 @@ class SGDRegressor(RegressorMixin, BaseSGD):
 
             self._fit_cache(rows, targets, np.ones(1), np.ones(1))
             return
-        source = StreamSource(rows, resolve_n_jobs(self.n_jobs))
-        self._begin_numbers(max(1, source.n_features or source.head.n_features), coef, intercept)
-        self._fit_numbers(source, self.max_iter)
+        with closing(StreamSource(rows, resolve_n_jobs(self.n_jobs))) as source:
+            self._begin_numbers(max(1, source.n_features or source.head.n_features), coef, intercept)
+            self._fit_numbers(source, self.max_iter)
 
     def _fit_numbers(self, source: StreamSource, n_epochs: int) -> None:
         """Run epochs over batches whose labels are numbers."""

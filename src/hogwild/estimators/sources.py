@@ -127,13 +127,13 @@ class StreamSource:
         self.n_rows: int | None = None
         self._stored = getattr(batches, "stored_bytes", None)
         self.n_features: int | None = getattr(batches, "n_features", None)
-        self.widest = self.n_features or 0
         self._own = Reading()
         self._iterator = self._open()
         self.head = next(self._iterator, None)
         if self.head is None:
             raise ValueError("found no rows to train on")
         self._waiting: Batch | None = self.head
+        self.widest = self.n_features or self.head.n_features
         self.targets: Callable[[np.ndarray], np.ndarray]
 
     @property
@@ -153,6 +153,10 @@ class StreamSource:
         """Share of the stored bytes that have been read."""
         reading = getattr(self._batches, "reading", None)
         return min(1.0, reading.stored_bytes / self._stored) if self._stored and reading else None
+
+    def close(self) -> None:
+        """End the thread that reads."""
+        self._iterator.close()
 
     def _open(self) -> Iterator[Batch]:
         batches = self._filled()
@@ -176,21 +180,19 @@ class StreamSource:
                     yield self._block(first)
                 number = 1
             for batch in batches:
+                self.widest = max(self.widest, batch.n_features)
                 if number >= skipped:
                     yield self._block(batch)
                 number += 1
         finally:
-            if hasattr(batches, "close"):
-                batches.close()
+            batches.close()
 
     def _block(self, batch: Batch) -> Block:
         return _block(self._rows(batch), NONE)._replace(n_features=batch.n_features)
 
     def _rows(self, batch: Batch) -> SparseRows:
-        wide = batch.n_features
-        if self.n_features is not None and wide > self.n_features:
-            raise ValueError(f"found feature {wide - 1}, expected less than n_features = {self.n_features}")
-        self.widest = max(self.widest, wide)
+        if self.n_features is not None and batch.n_features > self.n_features:
+            raise ValueError(f"found feature {batch.n_features - 1}, expected less than n_features = {self.n_features}")
         return SparseRows(batch.indptr, batch.indices, batch.values, self.targets(batch.labels), batch.weights)
 
 
