@@ -80,13 +80,19 @@ class CacheSource:
         return np.flatnonzero(numbers % self._every == self._every - 1).astype(np.uint32)
 
     def _read(self, order: np.ndarray) -> Iterator[Block]:
-        blocks = in_background(((int(k), self._block(int(k))) for k in order), 1, self._reading)
-        try:
-            for k, block in blocks:
-                yield block
-                self._cache.release(k)
-        finally:
-            blocks.close()
+        return in_background(self._ahead(order), 1, self._reading)
+
+    def _ahead(self, order: np.ndarray) -> Iterator[Block]:
+        """Read blocks in the thread that is ahead, and let go of those that training has done with.
+
+        While a block is read, the one before may wait and the one before that be in use: those before are done with.
+        """
+        for turn, k in enumerate(order.tolist()):
+            if turn >= 3:
+                self._cache.release(order[turn - 3])
+            yield self._block(k)
+        for k in order[-3:]:
+            self._cache.release(k)
 
     def _rows(self, k: int) -> SparseRows:
         self._cache.read_ahead(k)
