@@ -405,9 +405,11 @@ def show_parsing(rows: list[dict]) -> None:
     cells = []
     for row in rows:
         peer = f"{row['scikit-learn']:,.0f} ({row['1'] / row['scikit-learn']:.1f} x)" if "scikit-learn" in row else ""
-        ratio = f"{row['2'] / row['1']:.2f} x"
-        cells.append([row["file"], f"{row['MB']:.0f}", f"{row['1']:,.0f}", f"{row['2']:,.0f}", ratio, peer])
-    table("Reading, MB/s", ["file", "MB", "1 thread", "2 threads", "", "scikit-learn"], cells)
+        ratio, entries = f"{row['2'] / row['1']:.2f} x", row["entries"] / row["MB"] * row["1"] / 1e6
+        cells.append(
+            [row["file"], f"{row['MB']:.0f}", f"{row['1']:,.0f}", f"{row['2']:,.0f}", ratio, f"{entries:,.0f}", peer]
+        )
+    table("Reading, MB/s", ["file", "MB", "1 thread", "2 threads", "", "M entries/s, 1 thread", "scikit-learn"], cells)
 
 
 def show_vw(result: dict) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import time
@@ -27,7 +28,8 @@ def cache_path(rows: Any, sources: Sources, wish: str) -> Path:
     if wish not in ("auto", "on", "off"):
         return Path(wish)
     key = rows.fingerprint() if getattr(rows, "repeatable", True) else f"stdin-{os.getpid()}"
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(sources.names[0]).name.split(".")[0])
+    first = "rows" if sources.names[0] == "-" else Path(sources.names[0]).name.split(".")[0]
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in first)
     return cache_folder() / "data" / f"{name or 'rows'}-{key}.hog"
 
 
@@ -50,6 +52,8 @@ def build_cache(
         size = f", about {shown_size(needed)}" if needed else ""
         print_pairs([("cache", f"{path}{size}: to be written (--memory {shown_size(memory)}, --cache off for none)")])
     path.parent.mkdir(parents=True, exist_ok=True)
+    if source is None:  # nobody can use it again
+        atexit.register(path.unlink, missing_ok=True)
     about = {_SOURCE_KEY: source, "first_index_open": is_open}
     return write_cache(rows, sources, path, memory=memory, about=about, quiet=quiet)
 

@@ -19,7 +19,7 @@ from hogwild.cli.memory import shown_size
 from hogwild.cli.rows import FORMAT_KEY, Sources, batches_for, check_labels, open_as, reader_arrays
 from hogwild.cli.scores import Scores, check_metric, summary
 from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs, print_table, say_warning
-from hogwild.cli.training_data import InMemory, Streamed, TrainingData, read_training_data
+from hogwild.cli.training_data import InCache, InMemory, Streamed, TrainingData, read_training_data
 from hogwild.data.batch import Batch
 from hogwild.estimators.threads import MIN_ROWS, resolve_n_jobs
 
@@ -213,7 +213,7 @@ def _outcome(
         kind = "accuracy" if hasattr(estimator, "classes_") else "R2"
         found.append(("held out", f"{kind} {estimator.validation_scores_[-1]:.5f} on one row in {history.holdout}"))
     reading = getattr(data.rows, "reading", None)
-    if reading is not None and reading.text_bytes:
+    if reading is not None and reading.text_bytes and not isinstance(data, InCache):
         seconds = history.seconds if isinstance(data, Streamed) else reading_seconds
         rate = f"{shown_size(reading.text_bytes)} of text, {shown_size(reading.text_bytes / max(seconds, 1e-9))}/s"
         found.append(("read", rate if reading.text_bytes > ENOUGH else rate.split(",")[0]))

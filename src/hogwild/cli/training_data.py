@@ -139,7 +139,7 @@ class Streamed:
     def fit(self, estimator: Any) -> None:
         """Fit the estimator."""
         if self._n_epochs == 1:
-            estimator.fit_stream(_Chained(self._first, self._batches, self.rows))
+            estimator.fit_stream(Chained([self._first], self._batches, self.rows))
         else:
             self._batches.close() if hasattr(self._batches, "close") else None
             estimator.fit(self.rows)
@@ -149,17 +149,18 @@ class Streamed:
         return None
 
 
-class _Chained:
-    """The first batch and those that follow it, with what estimators ask of rows."""
+class Chained:
+    """Batches that were taken and those that follow them, with what else there is to ask of rows."""
 
-    def __init__(self, first: Batch, rest: Iterator[Batch], rows: Any) -> None:
-        self._first, self._rest, self._rows = first, rest, rows
+    def __init__(self, taken: list[Batch], rest: Iterator[Batch], rows: Any) -> None:
+        self._taken, self._rest, self._rows = taken, rest, rows
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._rows, name)
 
     def __iter__(self) -> Iterator[Batch]:
-        yield self._first
+        while self._taken:
+            yield self._taken.pop(0)
         yield from self._rest
 
 
@@ -193,15 +194,32 @@ def read_training_data(
     if cache == "off" and (needed is None or needed * _IN_MEMORY > memory):
         return Streamed(sources, rows, n_epochs)
     is_open = leave_first_index_open(sources, rows)
-    if cache in ("auto", "off") and needed is not None and needed * _IN_MEMORY <= memory:
+    taken: list[Batch] = []
+    whole = False
+    if cache in ("auto", "off") and (needed is None or needed * _IN_MEMORY <= memory):
         with live_line(f"reading {sources}", quiet) as line:
-            data: TrainingData = InMemory(sources, rows, concatenate(_followed(rows, line)), is_open)
+            batches = _followed(rows, line)
+            whole = _take(batches, taken, memory if needed is None else None)
+    if whole:
+        data: TrainingData = InMemory(sources, rows, concatenate(taken), is_open)
     else:
         path = cache_path(rows, sources, cache)
-        file = build_cache(rows, sources, path, memory=memory, needed=needed, is_open=is_open, quiet=quiet)
+        source = Chained(taken, batches, rows) if taken else rows
+        file = build_cache(source, sources, path, memory=memory, needed=needed, is_open=is_open, quiet=quiet)
         data = InCache(sources, rows, file, path)
     say_bad_lines(rows, str(sources))
     return data
+
+
+def _take(batches: Iterator[Batch], taken: list[Batch], memory: int | None) -> bool:
+    """Take batches until there is none, or they would exceed `memory`; whether these are all."""
+    size = 0
+    for batch in batches:
+        taken.append(batch)
+        size += batch.nbytes
+        if memory is not None and size * _IN_MEMORY > memory:
+            return False
+    return True
 
 
 def _followed(rows: Any, line: Any) -> Iterator[Batch]:
