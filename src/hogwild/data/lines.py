@@ -6,6 +6,7 @@ longer than a block makes the block grow.
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -163,7 +164,7 @@ def _blocks(locations: Iterable[str], size: int, formats: _Formats, reading: Rea
     """Cut each file's text into blocks of whole lines."""
     for location in locations:
         with open_bytes(location) as stream:
-            stored, offset, first = reading.stored_bytes, 0, True
+            stored, offset, begun, first = reading.stored_bytes, 0, False, True
             carried = b""  # the begin of a line whose end has not been read
             while True:
                 wanted = max(size, 2 * len(carried))
@@ -178,9 +179,10 @@ def _blocks(locations: Iterable[str], size: int, formats: _Formats, reading: Rea
                 stop = last_line_end(text, 0, filled)
                 carried = text[stop:filled].tobytes()
                 start = 0
-                if first:
-                    start = len(BOM) if text[: len(BOM)].tobytes() == BOM and stop else 0
-                    if stop and formats.header_lines:
+                if stop and not begun:
+                    begun = True
+                    start = len(BOM) if text[: len(BOM)].tobytes() == BOM else 0
+                    if formats.header_lines:
                         start = _take_header(location, text, start, stop, formats)
                 if stop > start:
                     yield _Block(location, Part(text, start, stop, offset), first, offset)
@@ -219,10 +221,13 @@ def _parsed(
     with ThreadPoolExecutor(n_threads, "hogwild-parse") as pool:
         waiting: deque[tuple[_Block, Future[_Outcome]]] = deque()
         try:
-            exhausted = False
+            exhausted, failure = False, None
             while not exhausted or waiting:
                 while not exhausted and len(waiting) <= n_threads:
-                    block = next(blocks, None)
+                    try:
+                        block = next(blocks, None)
+                    except Exception as error:  # what is wrong with the lines before it goes first
+                        block, failure = None, error
                     if block is None:
                         exhausted = True
                         break
@@ -230,6 +235,8 @@ def _parsed(
                 if waiting:
                     block, future = waiting.popleft()
                     yield block, future.result()
+            if failure is not None:
+                raise failure
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -257,8 +264,9 @@ def _parse(text_format: TextFormat, part: Part, skip: bool) -> _Outcome:
         if not skip:
             break
         start, size = next_line_end(part.text, parsed.error), _AFTER_ERROR
-    if len(batches) > 1:
-        batches = [concatenate(batches)]
+    if len(batches) > 1:  # pieces around bad lines; their labels may be of several kinds
+        kinds = itertools.groupby(batches, key=lambda batch: batch.labels.dtype.kind == "U")
+        batches = [concatenate(alike) for _, alike in kinds]
     lines = int(count_line_ends(part.text, part.start, part.stop))
     return _Outcome(batches, bad, lines, time.perf_counter() - began, infinite)
 
