@@ -177,6 +177,7 @@ def read_rows(
             continue
         line = p
         column = _0
+        row_kinds = 0
         while True:
             first = p
             doubled = False
@@ -250,7 +251,7 @@ def read_rows(
                 if first == p:  # not in quotes
                     first, last = trimmed(text, first, last)
                 labels[row], found = label(text, first, last)
-                label_kinds |= found
+                row_kinds = found
                 label_places[row, _0] = first
                 label_places[row, _1] = last
             seen[column] = h
@@ -289,6 +290,7 @@ def read_rows(
             break
         p += _1
         row_ends[row] = entry
+        label_kinds |= row_kinds  # of whole rows only
         row += _1
     entries = row_ends[row - _1] if row > _0 else _0
     return row, entries, label_kinds, unsure, error, p, column

@@ -174,21 +174,21 @@ def read_rows(text, start, stop, base, rules, row, entry, indices, values, row_e
             continue
 
         label_starts[row] = p + base
-        kind = NONE
+        kind, row_kinds = NONE, 0
         if mode != TEXT:
             value, end, kind = number(text, p)
         if kind != NONE and _ends_word(text[end]):
             labels[row] = value
             if kind in (UNSURE, LARGE):
-                kinds |= UNSURE_LABELS
+                row_kinds = UNSURE_LABELS
             elif kind != INTEGER:
-                kinds |= FRACTIONS
+                row_kinds = FRACTIONS
             p = end
         elif mode == NUMBER:
             error = _COMMA if kind != NONE and text[end] == _COMMA_SIGN else _NO_NUMBER
             break
         else:
-            kinds |= WORDS
+            row_kinds = WORDS
             end, error, position = _word(text, p, mode)
             if error != _OK:
                 if error != _LABEL:
@@ -269,5 +269,6 @@ def read_rows(text, start, stop, base, rules, row, entry, indices, values, row_e
         if error != _OK:
             break
         row_ends[row] = entry
+        kinds |= row_kinds  # of whole rows only
         row += _1
     return row - first_row, entry - first_entry, lowest, highest, unordered, kinds, n_unsure, error, p

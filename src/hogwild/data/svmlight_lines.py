@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from hogwild.data.batch import Batch
 from hogwild.data.errors import DataError
 from hogwild.data.formats import Parsed
 from hogwild.data.numerals import decide
-from hogwild.data.parts import Part
+from hogwild.data.parts import Part, next_line_end
 from hogwild.data.svmlight import LABELS, NOT_FINITE, WIDEST, word_at
 from hogwild.data.svmlight_kernel import EXPECTED, FRACTIONS, TEXT, UNSURE_LABELS, WORDS, Read, Rules, count, read_rows
+
+_BAD_LINES = 20  # among the first lines, behind which no more are asked what is left open
 
 
 @dataclass(frozen=True)
@@ -69,14 +71,17 @@ class Svmlight:
 
     def decided(self, part: Part) -> Svmlight:
         """Return the format with what is "auto" decided by the lines of `part`."""
-        chosen = self
-        if self.zero_based == "auto":
-            lowest = replace(self, zero_based=True, labels="text", columns=None)._read(part)[0].lowest
-            chosen = replace(chosen, zero_based=lowest == 0)
-        if self.labels == "auto":
-            found = replace(self, zero_based=True, columns=None).parse(part).batch.labels
-            chosen = replace(chosen, labels="text" if found.dtype.kind == "U" else "number")
-        return chosen
+        lowest, words, any_index = WIDEST, False, replace(self, zero_based=True, columns=None)
+        for _ in range(_BAD_LINES):
+            lowest = min(lowest, replace(any_index, labels="text")._read(part)[0].lowest)
+            parsed = any_index.parse(part)
+            words = words or parsed.batch.labels.dtype.kind == "U"
+            if parsed.error < 0:
+                break
+            part = part._replace(start=next_line_end(part.text, parsed.error))
+        zero_based = lowest == 0 if self.zero_based == "auto" else self.zero_based
+        labels: Any = ("text" if words else "number") if self.labels == "auto" else self.labels
+        return replace(self, zero_based=zero_based, labels=labels)
 
     def parse(self, part: Part) -> Parsed:
         """Read whole lines (see `formats.TextFormat`)."""
