@@ -76,7 +76,8 @@ class Batch(NamedTuple):
 
 def concatenate(batches: Iterable[Batch]) -> Batch:
     """Join batches in their order; labels become the narrowest kind that holds all of them."""
-    parts = list(batches)
+    given = list(batches)
+    parts = [part for part in given if part.n_rows] or given[:1]
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -141,6 +142,8 @@ def merge_repeats(batch: Batch) -> Batch:
 
 def rebatch(batches: Iterable[Batch], n_rows: int) -> Iterator[Batch]:
     """Cut or join batches to exactly `n_rows` rows each (the last may be shorter)."""
+    if n_rows < 1:
+        raise ValueError(f"n_rows is at least 1, found {n_rows!r}")
     waiting: list[Batch] = []
     held = 0
     for batch in batches:
