@@ -21,10 +21,10 @@ from typing import IO, Any
 import numpy as np
 
 from hogwild.data.errors import DataError
+from hogwild.data.frames import Frames
 
 PathLike = str | os.PathLike[str]
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
-_ZSTD_CHUNK = 1 << 18  # bytes decompressed at once
 
 
 def read_bytes(path: PathLike) -> np.ndarray:
@@ -140,12 +140,12 @@ def _decompressed(path: PathLike, extension: str) -> bytes:
 
 
 def _bunzip(content: bytes) -> bytes:
-    with bz2.open(io.BytesIO(content)) as file:  # unlike bz2.decompress it tells a truncated file from a damaged one
+    with bz2_reader(io.BytesIO(content)) as file:
         return file.read()
 
 
 def _unxz(content: bytes) -> bytes:
-    with lzma.open(io.BytesIO(content)) as file:
+    with xz_reader(io.BytesIO(content)) as file:
         return file.read()
 
 
@@ -157,47 +157,27 @@ def _zstd() -> ModuleType:
     raise ImportError("reading and writing .zst files needs Python 3.14 or zstandard: pip install hogwild[zstd]")
 
 
+def bz2_reader(raw: IO[bytes]) -> IO[bytes]:
+    """Decompress .bz2 data as a stream; EOFError where they end too early."""
+    return io.BufferedReader(Frames(raw, bz2.BZ2Decompressor), 1 << 20)
+
+
+def xz_reader(raw: IO[bytes]) -> IO[bytes]:
+    """Decompress .xz data as a stream; EOFError where they end too early."""
+    return io.BufferedReader(Frames(raw, partial(lzma.LZMADecompressor, lzma.FORMAT_XZ), b"\0"), 1 << 20)
+
+
 def zstd_reader(raw: IO[bytes]) -> IO[bytes]:
-    """Decompress the frames of `raw` as a stream; EOFError where the last one is not complete."""
+    """Decompress .zst data as a stream; EOFError where they end too early."""
     zstd = _zstd()
-    return io.BufferedReader(_ZstdFrames(raw, zstd), 1 << 20)
+    native = zstd.__name__ != "zstandard"
+    begin = zstd.ZstdDecompressor if native else lambda: zstd.ZstdDecompressor().decompressobj()
+    return io.BufferedReader(Frames(raw, begin), 1 << 20)
 
 
 def zstd_error() -> type[Exception]:
     """Return the exception that damaged .zst data raise."""
     return _zstd().ZstdError
-
-
-class _ZstdFrames(io.RawIOBase):
-    """Frames of a .zst file, one after the other (the package's own reader takes a truncated file for a whole one)."""
-
-    def __init__(self, raw: IO[bytes], zstd: ModuleType) -> None:
-        self._raw, self._zstd = raw, zstd
-        self._frame: Any = None
-        self._waiting, self._decompressed = b"", memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:
-        while not self._decompressed:
-            if self._frame is not None and self._frame.eof:
-                self._waiting, self._frame = self._frame.unused_data, None
-            if not self._waiting:
-                self._waiting = self._raw.read(_ZSTD_CHUNK)
-                if not self._waiting:
-                    if self._frame is not None:
-                        raise EOFError
-                    return 0
-            if self._frame is None:
-                native = self._zstd.__name__ != "zstandard"
-                self._frame = self._zstd.ZstdDecompressor() if native else self._zstd.ZstdDecompressor().decompressobj()
-            self._decompressed = memoryview(self._frame.decompress(self._waiting))
-            self._waiting = b""
-        count = min(len(buffer), len(self._decompressed))
-        buffer[:count] = self._decompressed[:count]
-        self._decompressed = self._decompressed[count:]
-        return count
 
 
 def _unzstd(content: bytes) -> bytes:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import bz2
 import contextlib
+import functools
 import glob
 import gzip
 import io
@@ -17,7 +17,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from hogwild.data.errors import DataError
-from hogwild.data.files import COMPRESSED, PathLike, zstd_error, zstd_reader
+from hogwild.data.files import COMPRESSED, PathLike, bz2_reader, xz_reader, zstd_error, zstd_reader
 
 STANDARD_INPUT = "-"
 
@@ -76,9 +76,15 @@ def is_url(location: str) -> bool:
     return "://" in location
 
 
+def _path(location: str) -> Path:
+    """Path of a file, or of a URL's; ``memory://rows.svm`` has nothing but a host."""
+    url = urlsplit(location)
+    return Path((url.path.strip("/") and url.path) or url.netloc) if is_url(location) else Path(location)
+
+
 def suffix(location: str) -> str:
     """Extension without that of a compression, in lower case: ``.svm`` for ``rows.svm.gz``."""
-    path = Path(urlsplit(location).path if is_url(location) else location)
+    path = _path(location)
     if path.suffix.lower() in COMPRESSED:
         path = path.with_suffix("")
     return path.suffix.lower()
@@ -86,7 +92,7 @@ def suffix(location: str) -> str:
 
 def compression(location: str) -> str:
     """``.gz``, ``.bz2``, ``.xz``, ``.zst``, or nothing."""
-    extension = Path(urlsplit(location).path if is_url(location) else location).suffix.lower()
+    extension = _path(location).suffix.lower()
     return extension if extension in COMPRESSED else ""
 
 
@@ -123,7 +129,7 @@ def open_bytes(location: str) -> Iterator[Stream]:
     """
     with contextlib.ExitStack() as stack:
         if location == STANDARD_INPUT:
-            raw: IO[bytes] = sys.stdin.buffer
+            raw: Any = _standard_input()
         elif is_url(location):
             raw = stack.enter_context(_fsspec().open(location, "rb"))
         else:
@@ -185,6 +191,52 @@ class Stream:
         return f"a whole {self._extension} file"
 
 
+class _StandardInput(io.RawIOBase):
+    """Standard input whose first bytes can be looked at before they are read."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw, self._ahead, self.name = raw, b"", STANDARD_INPUT
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._raw.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def peek(self, size: int) -> bytes:
+        """Return the first `size` bytes, or all if there are fewer: waits for them."""
+        if self.seekable():
+            place = self.tell()
+            found = self._raw.read(size)
+            self.seek(place)
+            return found
+        while len(self._ahead) < size:
+            more = self._raw.read(size - len(self._ahead))
+            if not more:
+                break
+            self._ahead += more
+        return self._ahead[:size]
+
+    def readinto(self, buffer: memoryview) -> int:
+        content = self._ahead[: len(buffer)] or self._raw.read(len(buffer))
+        self._ahead = self._ahead[len(content) :]
+        memoryview(buffer)[: len(content)] = content
+        return len(content)
+
+
+def _standard_input() -> _StandardInput:
+    return _looked_at(sys.stdin.buffer)
+
+
+_looked_at = functools.lru_cache(1)(_StandardInput)
+
+
 class _Raw(io.RawIOBase):
     """A stream as Python's own files read it."""
 
@@ -231,8 +283,8 @@ class _Counted:
 
 _DECOMPRESSORS = {
     ".gz": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),
-    ".bz2": bz2.BZ2File,
-    ".xz": lzma.LZMAFile,
+    ".bz2": bz2_reader,
+    ".xz": xz_reader,
     ".zst": zstd_reader,
 }
 
@@ -241,8 +293,9 @@ def _expand_url(url: str) -> list[str]:
     system, path = _fsspec().core.url_to_fs(url)
     if glob.has_magic(path):
         matched = sorted(system.glob(path))
-    elif system.exists(path) and system.isdir(path):
-        matched = sorted(system.find(path))
+    elif system.isdir(path):
+        below = len(system._strip_protocol(path).rstrip("/"))
+        matched = sorted(name for name in system.find(path) if "/." not in name[below:])
     else:
         return [url]
     if not matched:
@@ -262,7 +315,7 @@ def _fsspec() -> Any:
 def sample(location: str, size: int = 1 << 20) -> bytes:
     """Return the first bytes of a source, decompressed; of standard input what is there without taking it."""
     if location == STANDARD_INPUT:
-        return sys.stdin.buffer.peek(size)[:size]
+        return _standard_input().peek(size)
     with open_bytes(location) as stream:
         buffer = memoryview(bytearray(size))
         return bytes(buffer[: stream.readinto(buffer)])
