@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_svmlight import load, rounded
 from scipy import sparse
+from sklearn.datasets import load_svmlight_file
 
 from hogwild.data import svmlight
 from hogwild.data.errors import DataError
@@ -43,6 +44,32 @@ def same(first, second):
     assert (X.dtype, X.indices.dtype, X.indptr.dtype) == (A.dtype, A.indices.dtype, A.indptr.dtype)
     assert y.dtype == b.dtype
     np.testing.assert_array_equal(y, b)
+
+
+# ------------------------------------------------------------------------------------------------ several labels
+
+
+def test_several_labels_as_scikit_learn_reads_them(folder):
+    text = "1,3 1:0.5 4:2\n 2:1 # none\n7 3:1\n\n-2,0,5 qid:3 1:1\n"
+    X, y = read(folder, text, labels="several")
+    A, b = load_svmlight_file(str(folder / "rows.svm"), multilabel=True, zero_based=False)
+    assert y == [(1, 3), (), (7,), (-2, 0, 5)] == [tuple(map(int, labels)) for labels in b]
+    np.testing.assert_array_equal(X.toarray(), A.toarray())
+    assert read(folder, "1.5,2 1:1\n", labels="several")[1] == [(1.5, 2.0)]
+    dump_svmlight(X, y, folder / "again.svm")
+    B, c = load_svmlight(folder / "again.svm", labels="several")
+    assert c == y and (B != X).nnz == 0
+
+
+@pytest.mark.parametrize("text", ["1,x 1:1\n", "1,,2 1:1\n", "1, 1:1\n", "1,inf 1:1\n", "1_0,2 1:1\n"])
+def test_several_labels_are_numbers(folder, text):
+    with pytest.raises(DataError, match=r"line 1, column 1: found .*expected finite numbers with commas"):
+        read(folder, text, labels="several")
+
+
+def test_a_row_without_label_begins_with_a_blank(folder):
+    with pytest.raises(DataError, match="line 2, column 1: found '1:1', expected a label"):
+        read(folder, "1 1:1\n1:1\n", labels="several")
 
 
 # ------------------------------------------------------------------------------------------------ whole files

@@ -20,6 +20,7 @@ from hogwild.data.svmlight_kernel import (
     EXPECTED,
     FRACTIONS,
     NUMBER,
+    SEVERAL,
     TEXT,
     UNSURE_LABELS,
     WORDS,
@@ -31,7 +32,7 @@ from hogwild.data.svmlight_kernel import (
 
 _PART = 1 << 22  # bytes: a few milliseconds of work, and what is counted is still in the cache when it is read
 WIDEST = 2**32 - 1
-LABELS = {"auto": AUTO, "number": NUMBER, "text": TEXT}
+LABELS = {"auto": AUTO, "number": NUMBER, "text": TEXT, "several": SEVERAL}
 _WORD_END = re.compile(rb"[ \t\r\n#]")
 NOT_FINITE = {"nan", "inf", "infinity"}
 _ROWS_AT_ONCE = 4096
@@ -43,9 +44,9 @@ def load_svmlight(
     n_features: int | None = None,
     zero_based: bool | Literal["auto"] = "auto",
     dtype: type | np.dtype | str = np.float32,
-    labels: Literal["auto", "number", "text"] = "auto",
+    labels: Literal["auto", "number", "text", "several"] = "auto",
     n_jobs: int | None = None,
-) -> tuple[sparse.csr_matrix, np.ndarray]:
+) -> tuple[sparse.csr_matrix, np.ndarray | list[tuple]]:
     r"""Read a file in svmlight (libsvm) format.
 
     Parameters
@@ -59,9 +60,10 @@ def load_svmlight(
         starts at 0 but never uses column 0, say so.
     dtype : float32 or float64, default float32
         Type of the values; each numeral is rounded to it once, to the nearest.
-    labels : {"auto", "number", "text"}, default "auto"
+    labels : {"auto", "number", "text", "several"}, default "auto"
         "auto" returns int64 if every label is an integer (``3``, but not ``3.0``), float64 if every label is a number,
-        and text otherwise. "number" takes any other label for an error, "text" takes every label as text.
+        and text otherwise. "number" takes any other label for an error, "text" takes every label as text. "several" is
+        for rows with any number of labels (``2,5``; a blank in front of the first entry for none).
     n_jobs : int, optional
         Threads that read; None is one, -1 all cores. The result does not depend on it.
 
@@ -70,8 +72,9 @@ def load_svmlight(
     X : csr_matrix of shape (n_rows, n_features)
         Indices are sorted within rows, and values of the same row and index added up; they are int32 as long as that
         can count columns and entries, else int64.
-    y : ndarray of shape (n_rows,)
-        Labels: int64, float64 or str.
+    y : ndarray of shape (n_rows,), or list of tuples
+        Labels: int64, float64 or str. Several labels: a tuple for each row, of int if all labels of the file are
+        integers, else of float; scikit-learn's MultiLabelBinarizer makes a matrix of them.
 
     Raises
     ------
@@ -102,7 +105,7 @@ def load_svmlight(
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype is float32 or float64, not {dtype}")
     if labels not in LABELS:
-        raise ValueError(f"labels is 'auto', 'number' or 'text', not {labels!r}")
+        raise ValueError(f"labels is 'auto', 'number', 'text' or 'several', not {labels!r}")
     if zero_based not in (True, False, "auto"):
         raise ValueError(f"zero_based is True, False or 'auto', not {zero_based!r}")
     if n_features is not None and not 1 <= n_features <= WIDEST + 1:
@@ -236,7 +239,7 @@ def _matrix(path: PathLike, text: np.ndarray, rows: _Rows, n_features: int) -> s
 
 def _labels(path: PathLike, text: np.ndarray, rows: _Rows, mode: int) -> np.ndarray:
     """Labels as the narrowest kind that holds all of them."""
-    if mode != TEXT and not rows.label_kinds & (WORDS | UNSURE_LABELS):
+    if mode in (AUTO, NUMBER) and not rows.label_kinds & (WORDS | UNSURE_LABELS):
         return rows.labels if rows.label_kinds & FRACTIONS else rows.labels.astype(np.int64)
     starts = rows.label_starts.tolist()
     words = []
@@ -247,6 +250,8 @@ def _labels(path: PathLike, text: np.ndarray, rows: _Rows, mode: int) -> np.ndar
             raise data_error(path, text, start, "text in UTF-8") from None
     if mode == TEXT:
         return np.array(words)
+    if mode == SEVERAL:
+        return _several(path, text, starts, words)
     for start, word in zip(starts, words, strict=True):
         if word.lstrip("+-").lower() in NOT_FINITE:
             raise data_error(path, text, start, "a finite number (labels='text' reads such a word as it is)")
@@ -263,6 +268,20 @@ def _labels(path: PathLike, text: np.ndarray, rows: _Rows, mode: int) -> np.ndar
     return numbers
 
 
+def _several(path: PathLike, text: np.ndarray, starts: list[int], words: list[str]) -> list[tuple]:
+    """Labels of rows that have several, or none."""
+    parts = [word.split(",") if word else [] for word in words]
+    for start, labels in zip(starts, parts, strict=True):
+        if not all(map(_is_finite, labels)):
+            raise data_error(path, text, start, "finite numbers with commas between them")
+    whole = all(label.lstrip("+-").isdigit() for labels in parts for label in labels)
+    return [tuple(map(int if whole else float, labels)) for labels in parts]
+
+
+def _is_finite(word: str) -> bool:
+    return _is_number(word) and np.isfinite(float(word)) and "_" not in word
+
+
 # ------------------------------------------------------------------------------------------------ writing
 
 
@@ -273,8 +292,9 @@ def dump_svmlight(X: sparse.spmatrix | np.ndarray, y: np.ndarray, path: PathLike
     ----------
     X : sparse matrix or ndarray of shape (n_rows, n_features)
         Stored entries are written, zeros among them as well, with the fewest digits that read back as the same number.
-    y : ndarray of shape (n_rows,)
-        Numbers or words; a float keeps its point (``1.0``), so that labels read back as the kind they were.
+    y : ndarray of shape (n_rows,), or list of tuples
+        Numbers or words; a float keeps its point (``1.0``), so that labels read back as the kind they were. Tuples of
+        numbers are written with commas.
     path : str or path-like
         Compressed if it ends in .gz, .bz2, .xz or .zst.
     zero_based : bool, default False
@@ -298,7 +318,8 @@ def dump_svmlight(X: sparse.spmatrix | np.ndarray, y: np.ndarray, path: PathLike
     '1 1:0.1 3:2\n'
     """
     X = sparse.csr_matrix(X)
-    y = np.asarray(y)
+    several = isinstance(y, list) and bool(y) and isinstance(y[0], tuple)
+    y = np.array([None, *y], object)[1:] if several else np.asarray(y)
     if y.shape != (X.shape[0],):
         raise ValueError(f"y has shape {y.shape}, expected one label for each of the {X.shape[0]} rows of X")
     if X.shape[1] + (not zero_based) > WIDEST + 1:
@@ -310,7 +331,7 @@ def dump_svmlight(X: sparse.spmatrix | np.ndarray, y: np.ndarray, path: PathLike
         raise ValueError(f"X holds {X.data.dtype}, expected real numbers")
     if not np.isfinite(X.data).all():
         raise ValueError("X holds NaN or infinity, which the reader would refuse")
-    labels = label_texts(y)
+    labels = [",".join(map(str, labels)) for labels in y] if several else label_texts(y)
     with write_whole(path) as file:
         for start in range(0, X.shape[0], _ROWS_AT_ONCE):
             ends = X.indptr[start : start + _ROWS_AT_ONCE + 1].astype(np.int64)

@@ -1,7 +1,7 @@
 """The compiled reader of svmlight lines: what is read, into arrays that the caller allocates.
 
 line  = [label {blank {blank} index ":" value}] {blank} ["#" comment] end of line
-label = number, or any word without ":"; "qid:number" behind it is skipped
+label = number, or any word without ":"; "qid:number" behind it is skipped; SEVERAL: none, or several with commas
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from hogwild.data.numerals import (
 from hogwild.data.values_kernel import rounds_twice, short_value
 
 # How labels are read.
-AUTO, NUMBER, TEXT = 0, 1, 2
+AUTO, NUMBER, TEXT, SEVERAL = 0, 1, 2, 3
 # What kinds of labels were found; several may be set.
 FRACTIONS, WORDS, UNSURE_LABELS = 1, 2, 4
 
 EXPECTED = {
     1: "a label in front of the first 'index:value'",
-    2: "one label without a comma (several labels a row are not supported; labels='text' reads such a word as it is)",
+    2: "one label without a comma (labels='several' reads several, labels='text' such a word as it is)",
     3: "a finite number as label",
     4: "an index (a whole number, not negative)",
     5: "':' behind the index",
@@ -53,7 +53,7 @@ _TAB, _LF, _CR, _BLANK, _HASH, _COMMA_SIGN, _MINUS, _COLON_SIGN = (ord(c) for c 
 class Rules(NamedTuple):
     """How to read."""
 
-    mode: int  # AUTO, NUMBER or TEXT
+    mode: int  # AUTO, NUMBER, TEXT or SEVERAL
     narrow: bool  # values are float32
     shift: int  # taken off every index
     least: int  # least and largest index, as written
@@ -113,7 +113,7 @@ def _word(text, p, mode):
     while not _ends_word(text[p]):
         if text[p] == _COLON_SIGN:
             return p, _LABEL, p
-        if text[p] == _COMMA_SIGN and mode != TEXT:
+        if text[p] == _COMMA_SIGN and mode == AUTO:
             return p, _COMMA, p
         if text[p] < 32 or text[p] == 127:
             return p, _CONTROL, p
@@ -175,7 +175,7 @@ def read_rows(text, start, stop, base, rules, row, entry, indices, values, row_e
 
         label_starts[row] = p + base
         kind, row_kinds = NONE, 0
-        if mode != TEXT:
+        if mode in (AUTO, NUMBER):
             value, end, kind = number(text, p)
         if kind != NONE and _ends_word(text[end]):
             labels[row] = value
@@ -190,6 +190,9 @@ def read_rows(text, start, stop, base, rules, row, entry, indices, values, row_e
         else:
             row_kinds = WORDS
             end, error, position = _word(text, p, mode)
+            if error == _LABEL and mode == SEVERAL and p > np.uint64(start) and text[p - _1] in (_BLANK, _TAB):
+                error, end = _OK, p - _1  # a row with no label at all: a blank and its first entry
+                label_starts[row] = end + base
             if error != _OK:
                 if error != _LABEL:
                     p = position

@@ -55,7 +55,7 @@ class Svmlight:
 
     def __post_init__(self) -> None:
         """Check the options."""
-        if self.labels not in LABELS:
+        if self.labels not in ("auto", "number", "text"):
             raise ValueError(f"labels is 'auto', 'number' or 'text', not {self.labels!r}")
         if self.zero_based not in (True, False, "auto"):
             raise ValueError(f"zero_based is True, False or 'auto', not {self.zero_based!r}")
