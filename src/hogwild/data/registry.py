@@ -9,6 +9,7 @@ from typing import Any
 
 from hogwild.data.columns import Columns
 from hogwild.data.locations import STANDARD_INPUT, sample, suffix
+from hogwild.data.parts import BOM
 
 # name: (module, class, options that the name stands for)
 TEXT_FORMATS: dict[str, tuple[str, str, dict[str, Any]]] = {
@@ -44,7 +45,7 @@ EXTENSIONS = {
 _SVMLIGHT = re.compile(rb"[^\s:|,]+([ \t]+qid:\d+)?([ \t]+\d+:[^\s:|]+)+[ \t]*(#.*)?")
 _LIBFFM = re.compile(rb"[^\s:|,]+([ \t]+\d+:\d+:[^\s:|]+)+\s*")
 _CRITEO = re.compile(rb"[01](\t-?\d*){13}(\t[0-9a-f]{0,8}){26}")
-_VW = re.compile(rb"[^|]*\|.*")
+_VW = re.compile(rb"[^|,]*\|.*")
 
 
 def detect(locations: list[str]) -> str:
@@ -75,7 +76,7 @@ def detect(locations: list[str]) -> str:
 
 
 def _first_line(location: str) -> bytes:
-    lines = sample(location, 1 << 16).splitlines()
+    lines = sample(location, 1 << 16).removeprefix(BOM).splitlines()
     return next((line for line in lines if line.strip() and not line.startswith(b"#")), b"")
 
 

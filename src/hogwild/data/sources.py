@@ -13,8 +13,9 @@ import numpy as np
 
 from hogwild.data import registry
 from hogwild.data.batch import Batch
+from hogwild.data.errors import DataError
 from hogwild.data.files import PathLike
-from hogwild.data.lines import BLOCK_BYTES, Reading, in_background, read_lines
+from hogwild.data.lines import BLOCK_BYTES, Reading, count_line_ends, in_background, read_lines
 from hogwild.data.locations import STANDARD_INPUT, expand, fingerprint, sample, stored_bytes
 from hogwild.data.numerals import PADDING
 from hogwild.data.other_rows import FolderRows
@@ -64,6 +65,8 @@ class TextRows:
         bad_lines: str = "error",
         block_bytes: int = BLOCK_BYTES,
     ) -> None:
+        if bad_lines not in ("error", "skip"):
+            raise ValueError(f"bad_lines is 'error' or 'skip', not {bad_lines!r}")
         self.locations, self.format, self.bad_lines = locations, text_format, bad_lines
         self.n_threads, self.block_bytes = threads_of(n_jobs), block_bytes
         self.reading = Reading()
@@ -86,12 +89,12 @@ class TextRows:
         return None if None in sizes else sum(sizes)
 
     def estimated_bytes(self) -> int | None:
-        """Bytes that all rows would take in memory, from those of the first block; None where nobody can tell."""
+        """Bytes that all rows would take in memory, from those of the first MiB; None where nobody can tell."""
         stored = self.stored_bytes
         if stored is None:
             return None
         reading = Reading()
-        batches = read_lines(self.format, self.locations[:1], bad_lines="skip", block_bytes=_SAMPLE, reading=reading)
+        batches = read_lines(self.format, self.locations, bad_lines="skip", block_bytes=_SAMPLE, reading=reading)
         taken = 0
         for batch in batches:
             taken += batch.nbytes
@@ -178,7 +181,7 @@ def open(
         raise ValueError(f"found options ({', '.join(options)}) beside a format that has its own")
     if format.name == "text" and len(sources) == 1 and os.path.isdir(sources[0]):
         return _fitted(FolderRows(os.fspath(sources[0]), format, n_jobs))
-    text_format = _decided(format, locations[0])
+    text_format = _decided(format, locations)
     return _fitted(TextRows(locations, text_format, n_jobs=n_jobs, bad_lines=bad_lines))
 
 
@@ -193,22 +196,42 @@ def _fitted(rows: Any) -> Any:
     return rows
 
 
-def _decided(text_format: Any, location: str) -> Any:
-    """Let the format decide by the first lines what its options leave open."""
+def _decided(text_format: Any, locations: list[str]) -> Any:
+    """Let the format decide by the first file with rows what its options leave open."""
     if not hasattr(text_format, "decided"):
         return text_format
-    text = np.frombuffer(sample(location, _SAMPLE) + bytes(PADDING), np.uint8)
-    stop = last_line_end(text, 0, len(text) - PADDING)
-    if len(text) - PADDING < _SAMPLE and stop < len(text) - PADDING:  # the last line's end may be missing
-        text = np.concatenate([text[:-PADDING], np.full(PADDING + 1, NEWLINE, np.uint8)])
-        stop = len(text) - PADDING
-    start = len(BOM) if text[: len(BOM)].tobytes() == BOM and stop else 0
-    if text_format.header_lines:
-        ends = [start]
-        for _ in range(text_format.header_lines):
-            if ends[-1] >= stop:
-                return text_format
-            ends.append(next_line_end(text, ends[-1]))
-        lines = [text[low : high - 1].tobytes().removesuffix(b"\r") for low, high in pairwise(ends)]
-        text_format, start = text_format.with_header(lines), ends[-1]
-    return text_format.decided(Part(text, start, stop, 0)) if stop > start else text_format
+    chosen = None
+    for location in locations:
+        text, start, stop = _first_lines(location, text_format.header_lines + 1)
+        if text_format.header_lines and start < stop:
+            ends = [start]
+            while len(ends) <= text_format.header_lines and ends[-1] < stop:
+                ends.append(next_line_end(text, ends[-1]))
+            lines = [text[low : high - 1].tobytes().removesuffix(b"\r") for low, high in pairwise(ends)]
+            try:
+                text_format, start = text_format.with_header(lines), ends[-1]
+            except ValueError as error:
+                raise DataError(location, 1, None, None, str(error)) from None
+        if start < stop:
+            part = Part(text, start, stop, 0)
+            chosen = text_format.decided(part)
+            if chosen.parse(part).batch.n_rows:
+                return chosen
+    return chosen or text_format
+
+
+def _first_lines(location: str, least: int) -> tuple[np.ndarray, int, int]:
+    """Text with about the first MiB of lines of a file, at least `least`, and where they begin and end."""
+    size = _SAMPLE
+    while True:
+        text = np.frombuffer(sample(location, size) + bytes([NEWLINE]) + bytes(PADDING), np.uint8)
+        filled = len(text) - PADDING - 1
+        if filled < size:  # all of it: the last line's end may be missing
+            stop = filled if not filled or text[filled - 1] == NEWLINE else filled + 1
+            break
+        stop = last_line_end(text, 0, filled)
+        if count_line_ends(text, 0, stop) >= least:
+            break
+        size *= 4
+    start = len(BOM) if text[: len(BOM)].tobytes() == BOM else 0
+    return text, min(start, stop), stop
