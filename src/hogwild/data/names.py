@@ -39,6 +39,8 @@ def recover_names(rows: TextRows, wanted: np.ndarray) -> dict[int, str]:
     ...     recover_names(hogwild.data.open(name, label="y"), wanted) == {int(wanted[0]): "color=red"}
     True
     """
+    if not rows.repeatable:
+        raise ValueError("names are found by a second pass, standard input can be read once: give a file")
     missing, found = {int(feature) for feature in wanted}, {}
     blocks = text_blocks(rows.locations, rows.format, _BLOCK, Reading())
     for block, text_format in blocks:
