@@ -34,6 +34,7 @@ class BatchRows:
         self.locations, self.n_features, self.n_threads = locations, n_features, n_threads(n_jobs)
         self.reading = Reading()
         self.repeatable = STANDARD_INPUT not in locations
+        self._taken = False
 
     @property
     def stored_bytes(self) -> int | None:
@@ -67,6 +68,9 @@ class BatchRows:
 
     def __iter__(self) -> Iterator[Batch]:
         """Read all rows from the start."""
+        if self._taken and not self.repeatable:
+            raise ValueError("standard input can be read only once: give a file, or let a cache be written")
+        self._taken = True
         self.reading = Reading()
         batches = self._counted(self._batches(self.reading))
         return in_background(batches, 2, self.reading) if self.n_threads > 1 else batches
