@@ -8,9 +8,12 @@ import sys
 
 import fsspec
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 
 import hogwild
+from hogwild.data import Columns, from_table, make_rcv1_like
 from hogwild.data.batch import concatenate
 from hogwild.data.errors import DataError
 from hogwild.data.hashing import hash_names, place
@@ -200,3 +203,33 @@ def test_a_folder_without_classes(tmp_path):
     (tmp_path / "1.txt").write_bytes(b"see you")
     with pytest.raises(DataError, match="a folder without subfolders"):
         list(hogwild.data.open(tmp_path, format="text"))
+
+
+# ---------------------------------------------------------------------------------------------- in memory
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "arrow"])
+def test_tables_in_memory_are_rows(kind):
+    columns = {"y": [1, 0, 1] * 50, "price": [0.5, 2.0, 3.0] * 50, "site": ["a", None, "b"] * 50}
+    table = {"pandas": pd.DataFrame, "polars": pl.DataFrame, "arrow": pa.table}[kind](columns)
+    rows = hogwild.data.open(table, label="y", bits=10, crosses=[("price", "site")])
+    whole, again = concatenate(rows), concatenate(rows)
+    wanted = from_table(table, Columns(label="y", bits=10, crosses=(("price", "site"),)))
+    for batch in (whole, again):
+        for found, array in zip(batch, wanted, strict=True):
+            np.testing.assert_array_equal(found, array)
+    assert rows.n_features == 1024
+    clf = hogwild.SGDClassifier(loss="log_loss", max_iter=20, tol=None, random_state=0).fit(rows)
+    assert clf.coef_.shape == (1, 1024) and clf.score(wanted.matrix(1024), wanted.labels) == 1.0
+
+
+def test_matrices_in_memory_are_rows():
+    X, y = make_rcv1_like(300, 40)
+    rows = hogwild.data.open((X, y, np.ones(300)))
+    (batch,) = rows
+    assert rows.n_features == 40 and (batch.matrix(40) != X).nnz == 0
+    np.testing.assert_array_equal(batch.labels, y)
+    with pytest.raises(ValueError, match="whose columns are features already"):
+        hogwild.data.open((X, y), label="y")
+    with pytest.raises(TypeError, match="expected a pandas or Polars DataFrame"):
+        list(hogwild.data.open(3.5))

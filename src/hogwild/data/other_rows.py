@@ -16,6 +16,7 @@ from hogwild.data.files import read_bytes
 from hogwild.data.lines import Reading, in_background
 from hogwild.data.locations import STANDARD_INPUT, compression, fingerprint, is_url, open_bytes, stored_bytes
 from hogwild.data.parts import n_threads
+from hogwild.data.tables import from_matrix, table_batches
 
 
 class BatchRows:
@@ -130,6 +131,49 @@ class ArrowRows(BatchRows):
             else:
                 yield from read_arrow(location, self.columns)
             reading.stored_bytes += stored_bytes(location) or 0
+
+
+class TableRows(BatchRows):
+    """A table or matrix in memory.
+
+    Parameters
+    ----------
+    table : DataFrame of pandas or Polars, Arrow table, or (X, y) or (X, y, weights)
+        X an array or a SciPy sparse matrix.
+    **options
+        Those of `Columns`, for tables.
+    """
+
+    name = "arrow"
+
+    def __init__(self, table: Any, *, n_jobs: int | None = None, **options: Any) -> None:
+        if isinstance(table, tuple):
+            if options:
+                raise ValueError(
+                    f"found options ({', '.join(options)}) for a matrix, whose columns are features already"
+                )
+            self._batch, self.columns = from_matrix(*table), None
+            n_features = table[0].shape[1]
+        else:
+            self._batch, self.columns = None, Columns(**options)
+            n_features = self.columns.n_features
+        super().__init__([], n_features, n_jobs)
+        self._table = table
+
+    @property
+    def stored_bytes(self) -> int | None:
+        """Nothing is stored."""
+        return None
+
+    def description(self) -> dict[str, Any]:
+        """Return format and schema."""
+        return {"name": "arrow", "options": dataclasses.asdict(self.columns) if self.columns else {}}
+
+    def _batches(self, reading: Reading) -> Iterator[Batch]:
+        if self._batch is not None:
+            yield self._batch
+        else:
+            yield from table_batches(self._table, self.columns)
 
 
 def _starts(path: str, magic: bytes) -> bool:

@@ -18,7 +18,7 @@ from hogwild.data.files import PathLike
 from hogwild.data.lines import BLOCK_BYTES, Reading, count_line_ends, in_background, read_lines
 from hogwild.data.locations import STANDARD_INPUT, expand, fingerprint, sample, stored_bytes
 from hogwild.data.numerals import PADDING
-from hogwild.data.other_rows import FolderRows
+from hogwild.data.other_rows import FolderRows, TableRows
 from hogwild.data.parts import BOM, NEWLINE, Part, last_line_end, next_line_end
 from hogwild.data.parts import n_threads as threads_of
 
@@ -137,9 +137,10 @@ def open(
 
     Parameters
     ----------
-    *sources : str or path-like
+    *sources : str or path-like, or one table or matrix in memory
         Files, folders, patterns, URLs, ``-`` for standard input (see `locations.expand`), of one format; any of
-        .gz, .bz2, .xz, .zst.
+        .gz, .bz2, .xz, .zst. A table: a DataFrame of pandas or Polars, an Arrow table; a matrix: ``(X, y)`` or
+        ``(X, y, sample_weight)`` with X an array or a SciPy sparse matrix.
     format : str or TextFormat, default "auto"
         ``"svmlight"``, ``"libffm"``, ``"vw"``, ``"csv"``, ``"tsv"``, ``"criteo"``, ``"jsonl"``, ``"text"``,
         ``"arrow"`` (Parquet, Feather, Arrow IPC), ``"hog"``. "auto" goes by the extension, else by the first line.
@@ -171,6 +172,8 @@ def open(
     ...     [batch.labels.tolist() for batch in rows]
     [[1, -1]]
     """
+    if len(sources) == 1 and not isinstance(sources[0], str | os.PathLike | list):
+        return TableRows(sources[0], n_jobs=n_jobs, **options)
     locations = expand(sources)
     if isinstance(format, str):
         name = registry.detect(locations) if format == "auto" else format

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -53,14 +54,20 @@ def from_table(data: Any, columns: Columns | None = None, *, batch_rows: int = 6
     """
     if batch_rows < 1:
         raise ValueError(f"batch_rows is at least 1, found {batch_rows!r}")
+    return concatenate(table_batches(data, columns, batch_rows))
+
+
+def table_batches(data: Any, columns: Columns | None = None, batch_rows: int = 65_536) -> Iterator[Batch]:
+    """Encode a table as `from_table` does, some rows at a time; at least one batch, be it empty."""
     table = _arrow_table(data)
     encoder = Encoder(table.schema, columns, "table")
-    batches = [encoder.encode(rows) for rows in table.to_batches(batch_rows) if rows.num_rows]
-    if not batches:
+    filled = [rows for rows in table.to_batches(batch_rows) if rows.num_rows]
+    if not filled:
         arrow = pyarrow()
         empty = [arrow.nulls(0, field.type) for field in table.schema]
-        batches = [encoder.encode(arrow.RecordBatch.from_arrays(empty, schema=table.schema))]
-    return concatenate(batches)
+        filled = [arrow.RecordBatch.from_arrays(empty, schema=table.schema)]
+    for rows in filled:
+        yield encoder.encode(rows)
 
 
 def _arrow_table(data: Any) -> Any:
