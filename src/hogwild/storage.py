@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -36,8 +37,13 @@ def write(path: PathLike, about: Mapping[str, Any], arrays: Mapping[str, np.ndar
     texts = {key: json.dumps(value, ensure_ascii=False, allow_nan=False) for key, value in about.items()}
     texts[DIGEST] = digest(texts, arrays)
     content = save(arrays, texts)
-    with write_whole(path) as file:
-        file.write(content)
+    try:
+        with write_whole(path) as file:
+            file.write(content)
+    except OSError as error:
+        if error.filename is None:  # a full disk does not say whose
+            error.filename = os.fspath(path)
+        raise
 
 
 def read(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

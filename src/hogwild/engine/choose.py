@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hogwild.engine.engines import Engine, Replicas, Sequential, Simulated
-from hogwild.engine.runners import ReplicasRunner, SequentialRunner
+from hogwild.engine.runners import Plan, ReplicasRunner, SequentialRunner
 from hogwild.engine.task import Task
 from hogwild.engine.tuning import SelfTuned, is_long, tuned_plan
 
@@ -22,6 +22,7 @@ def make_runner(
     *,
     n_epochs: int = 1,
     copy_task: Callable[[], Task] | None = None,
+    plan: Plan | None = None,
 ) -> Runner:
     """Return what runs `task` on `engine` with `n_threads`.
 
@@ -31,13 +32,14 @@ def make_runner(
         Epochs that are sure to run; a long run may measure interval and head first.
     copy_task : callable, optional
         Returns a copy of `task` over copied parameters, for measuring; without it nothing is measured.
+    plan : Plan, optional
+        What an earlier run has chosen.
     """
     if isinstance(engine, Sequential) or (n_threads == 1 and not isinstance(engine, Simulated)):
         return SequentialRunner(task)
-    plan = None
     tunes = isinstance(engine, Replicas) and engine.tune and not engine.deterministic
     given = tunes and engine.interval is not None and engine.head is not None
-    if tunes and not given and copy_task is not None and is_long(task, n_epochs, n_threads):
+    if plan is None and tunes and not given and copy_task is not None and is_long(task, n_epochs, n_threads):
         plan = tuned_plan(task, engine, n_threads, rng, copy_task)
     runner = ReplicasRunner(task, engine, n_threads, rng, plan)
     if getattr(engine, "merge", "") == "self-tuned":

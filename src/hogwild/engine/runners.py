@@ -35,6 +35,7 @@ class SequentialRunner:
     n_threads = 1
     fixed_slices = True
     exact = True  # a run that goes on from `state` has the same bits
+    plan = None
 
     def __init__(self, task: Task) -> None:
         self.task = task

@@ -146,6 +146,8 @@ class Position:
         States of the random numbers before the epoch's and before the block's order were drawn, and now.
     best, best_score, without : float
         What early stopping has seen.
+    converged : bool
+        Whether it has ended the run.
     outcome : dict
         Fields of `Outcome` so far.
     """
@@ -165,10 +167,11 @@ class Position:
     best: float = math.inf
     best_score: float = -math.inf
     without: int = 0
+    converged: bool = False
     outcome: dict[str, Any] = field(default_factory=dict)
 
 
-_BETWEEN_EPOCHS = ("rows", "recent", "slice_rows", "best", "best_score", "without")
+_BETWEEN_EPOCHS = ("rows", "recent", "slice_rows", "best", "best_score", "without", "converged")
 
 
 @contextlib.contextmanager
@@ -215,7 +218,7 @@ class Training:
     grow : callable, optional
         ``grow(n_features) -> (task, runner)``: makes room for rows that are wider than the model.
     save : callable, optional
-        ``save(training, last)``: called after each slice and (with `last` true) at the end; writes checkpoints when
+        ``save(training, last)``: called after each slice, with `last` true where the run ends; writes checkpoints when
         they are due.
     position : Position
         Where to start: at the beginning, or where a checkpoint was written.
@@ -247,10 +250,10 @@ class Training:
         """
         self.outcome = Outcome(**self.position.outcome) if self.position.outcome else self.outcome
         self._began = time.perf_counter() - self.outcome.seconds
-        if self.outcome.stopped and (self.stopping.tol is not None or self.stopping.score is not None):
-            return self.outcome  # the run that is resumed had converged
+        if self.position.converged or self.position.epoch > self.n_epochs:
+            return self.outcome  # there is nothing left of the run that is resumed
         self.outcome.stopped = self.outcome.interrupted = False
-        self._resumed = self.position.rng_epoch is not None
+        self._resumed = self._midway = self.position.rng_epoch is not None
         if self.position.rng is not None and not self._resumed:  # between two epochs
             self.rng.bit_generator.state = self.position.rng
         try:
@@ -267,7 +270,7 @@ class Training:
         finally:
             self.runner.finish()
         _check_finite(self.task, self.outcome.n_epochs)
-        if self.save is not None and not self.outcome.interrupted:
+        if self.save is not None and not self._midway:
             now = self.position
             kept = {name: getattr(now, name) for name in _BETWEEN_EPOCHS}
             self.position = Position(self.outcome.n_epochs + 1, **kept)
@@ -280,9 +283,11 @@ class Training:
         if not self._resumed:
             kept = {name: getattr(now, name) for name in _BETWEEN_EPOCHS}
             self.position = now = Position(epoch, **kept, rng_epoch=self.rng.bit_generator.state)
+            if self.epoch_decay != 1.0 and epoch > 1:
+                self.task.schedule = self.task.schedule._replace(eta0=self.task.schedule.eta0 * self.epoch_decay)
         else:
             self.rng.bit_generator.state = now.rng_epoch
-        ended, halted = False, False
+        ended, halted = now.epoch_rows == self.source.n_rows, False
         blocks = self.source.epoch(self.rng, now.block)
         try:
             for block in blocks:
@@ -295,13 +300,16 @@ class Training:
                     ended = now.epoch_rows == self.source.n_rows
                     halted = self._tell(block, ended) or interrupted()
                     if self.save is not None:
-                        self.save(self, halted and interrupted())
+                        self.save(self, halted)
                 if halted:
                     break
                 now.block, now.low, now.weight = now.block + 1, 0, now.weight + block.weight
         finally:
             if hasattr(blocks, "close"):
                 blocks.close()
+        self._midway = halted
+        if self._resumed:
+            raise _other_rows()
         if not now.epoch_rows:
             raise ValueError("found no rows to train on")
         if not (ended or halted):  # only the stream's end has told that these were all rows
@@ -326,6 +334,8 @@ class Training:
         shuffle = choose_shuffle(self.shuffle, targets[block.kept] if len(block.kept) else targets)
         self._order = draw_order(self.rng, block.n_rows, block.kept, shuffle)
         if self._resumed:
+            if now.low > block.n_rows:
+                raise _other_rows()
             self.rng.bit_generator.state, self._resumed = now.rng, False
         if not now.slice_rows:
             now.slice_rows = _first_slice(self.task, self.runner)
@@ -395,11 +405,9 @@ class Training:
             _check_finite(task, epoch)
         if wanted and self._stalled():
             if not (stopping.adaptive and task.schedule.eta0 > 1e-6):
-                self.outcome.stopped = True
+                self.outcome.stopped = now.converged = True
                 return True
             task.schedule = task.schedule._replace(eta0=task.schedule.eta0 / 5.0)
-        if self.epoch_decay != 1.0 and epoch < self.n_epochs:
-            task.schedule = task.schedule._replace(eta0=task.schedule.eta0 * self.epoch_decay)
         return False
 
     def _stalled(self) -> bool:
@@ -438,6 +446,10 @@ def _diverged(task: Task, epoch: int) -> DivergedError:
         "too large for these data. Scaling input data with StandardScaler or MinMaxScaler might help, or a smaller "
         'eta0 or learning_rate="search".'
     )
+
+
+def _other_rows() -> ValueError:
+    return ValueError("the rows end before the place where the checkpoint was written, expected the same rows")
 
 
 def _whole_chunks(rows: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -19,6 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from hogwild.engine.choose import Runner, make_runner
 from hogwild.engine.engines import ENGINES, Engine, resolve_engine
+from hogwild.engine.runners import Plan
 from hogwild.engine.source import NONE, InMemory, Source
 from hogwild.engine.task import Task
 from hogwild.engine.training import Outcome, Stopping, Training
@@ -203,7 +205,8 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
         engine = resolve_engine(self.engine, n_threads)
         saver = None
         if self.checkpoint is not None:
-            saver = Saver(self.checkpoint, self._problem(source, grows), self)
+            problem = self._problem(source, rows, positive, negative, grows)
+            saver = Saver(self.checkpoint, problem, f"{engine}, n_jobs={n_threads}", self)
             saver.restore_state()
         training: Training | None = None
 
@@ -228,10 +231,10 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
                 training.runner.finish()
                 search()
 
-        def new_runner(task: Task) -> Runner:
+        def new_runner(task: Task, plan: Plan | None = None) -> Runner:
             sure = n_epochs if self.tol is None else min(n_epochs, self.n_iter_no_change + 1)
             copy_task = None if grows else lambda: task_with(task.schedule.eta0, self._state.copy())
-            return make_runner(task, engine, n_threads, rng, n_epochs=sure, copy_task=copy_task)
+            return make_runner(task, engine, n_threads, rng, n_epochs=sure, copy_task=copy_task, plan=plan)
 
         def grow(n_features: int) -> tuple[Task, Runner]:
             before = training.task
@@ -271,7 +274,7 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             if searches and not getattr(self, "_searched_at", 0.0):
                 self._searched_at = 0.0
                 search()
-            training.runner = new_runner(task)
+            training.runner = new_runner(task, None if saver is None else saver.plan)
             if saver is not None:
                 saver.restore_training(training)
             try:
@@ -292,7 +295,9 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             raise KeyboardInterrupt
         return outcome
 
-    def _problem(self, source: Source, grows: bool) -> dict[str, Any]:
+    def _problem(
+        self, source: Source, rows: Rows, positive: np.ndarray, negative: np.ndarray, grows: bool
+    ) -> dict[str, Any]:
         """What a checkpoint's run and this one have to share."""
         state = self._state
         return {
@@ -305,6 +310,8 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             "n_columns": len(state.intercept),
             "dtype": str(state.coef.dtype),
             "classes": list(map(str, self.classes_)) if self._classifies else None,
+            "class weights": [positive.tolist(), negative.tolist()],
+            "digest of the labels": zlib.crc32(np.ascontiguousarray(rows.targets)),  # of the first block
         }
 
     def _split(self, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from hogwild import storage
 from hogwild.data.errors import DataError
+from hogwild.engine.runners import Plan
 from hogwild.engine.training import Outcome, Position, Training
 
 FORMAT = 1
@@ -92,6 +93,9 @@ class Checkpoint:
         for old in files[:-1]:
             with contextlib.suppress(OSError):
                 old.unlink()
+        for left in folder.glob(".checkpoint-*.safetensors-*"):  # by a run that was killed while it wrote
+            with contextlib.suppress(OSError):
+                left.unlink()
         return path
 
     def _files(self) -> list[Path]:
@@ -108,12 +112,14 @@ class Saver:
     checkpoint : Checkpoint
     problem : dict
         What has to be the same for a run to go on: options, shape, labels of the data.
+    engine : str
+        Engine and threads; they have to be the same where the result is to have the same bits.
     estimator : BaseSGD
         Whose state it is.
     """
 
-    def __init__(self, checkpoint: Checkpoint, problem: dict[str, Any], estimator: Any) -> None:
-        self._checkpoint, self._problem, self._estimator = checkpoint, problem, estimator
+    def __init__(self, checkpoint: Checkpoint, problem: dict[str, Any], engine: str, estimator: Any) -> None:
+        self._checkpoint, self._problem, self._engine, self._estimator = checkpoint, problem, engine, estimator
         self._due = time.monotonic() + checkpoint.every
         self._found = checkpoint.newest() if checkpoint.resume else None
         if self._found is not None:
@@ -125,11 +131,22 @@ class Saver:
                         f"{ours!r:.60}; expected the same, or an empty folder"
                     )
 
+    @property
+    def plan(self) -> Plan | None:
+        """Interval and head of the run that is gone on with."""
+        found = self._found[0]["plan"] if self._found is not None else None
+        return Plan(**found) if found else None
+
     def restore_state(self) -> None:
         """Put the checkpoint's parameters into the estimator's state, before a task is made of it."""
         if self._found is None:
             return
         about, arrays = self._found
+        if about["exact"] and about["engine"] != self._engine:
+            raise ValueError(
+                f"the checkpoint in {self._checkpoint.folder} is of another run: engine was {about['engine']}, is "
+                f"{self._engine}; expected the same, or an empty folder"
+            )
         state = self._estimator._state
         if len(arrays["model.coef"]) != len(state.coef):  # a stream's rows have made it wider
             state = self._estimator._state = state.resized(len(arrays["model.coef"]))
@@ -146,15 +163,11 @@ class Saver:
         task, runner = training.task, training.runner
         training.position = _position(about["position"])
         task.schedule = task.schedule._replace(eta0=about["eta0"])
-        kept = {name.removeprefix("engine."): array for name, array in arrays.items() if name.startswith("engine.")}
-        if not kept:
-            return
-        if about["engine"] != str(runner.describe()):
-            raise ValueError(
-                f"the checkpoint in {self._checkpoint.folder} was written by {about['engine']}, this run would go on "
-                f"with {runner.describe()}: expected the same engine and n_jobs"
-            )
-        runner.restore(kept)
+        if about["widest"] is not None:  # the batches that were wider may not be read again
+            training.source.widest = max(training.source.widest, about["widest"])
+        if about["exact"]:
+            own = "engine."
+            runner.restore({name.removeprefix(own): array for name, array in arrays.items() if name.startswith(own)})
 
     def __call__(self, training: Training, last: bool) -> None:
         """Write a checkpoint if one is due."""
@@ -173,7 +186,10 @@ class Saver:
             "t": float(task.t),
             "penalty": float(task.penalty),
             "eta0": float(task.schedule.eta0),
-            "engine": str(runner.describe()),
+            "widest": getattr(training.source, "widest", None),
+            "exact": runner.exact,
+            "engine": self._engine,
+            "plan": asdict(runner.plan) if runner.exact and runner.plan is not None else None,
             "searched_at": float(getattr(self._estimator, "_searched_at", 0.0)),
         }
         self._checkpoint.write(about, arrays)

@@ -186,7 +186,6 @@ class StreamSource:
                     yield self._block(first)
                 number = 1
             for batch in batches:
-                self.widest = max(self.widest, batch.n_features)
                 if number >= skipped:
                     yield self._block(batch)
                 number += 1
@@ -199,6 +198,7 @@ class StreamSource:
     def _rows(self, batch: Batch) -> SparseRows:
         if self.n_features is not None and batch.n_features > self.n_features:
             raise ValueError(f"found feature {batch.n_features - 1}, expected less than n_features = {self.n_features}")
+        self.widest = max(self.widest, batch.n_features)
         return SparseRows(batch.indptr, batch.indices, batch.values, self.targets(batch.labels), batch.weights)
 
 
