@@ -1,23 +1,35 @@
-"""JSON lines to rows: one object a line, read by Python's own json module."""
+"""JSON lines to rows: one object a line, read by a compiled kernel, and by Python's json where that leaves a line."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Iterator
+import itertools
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
 
-from hogwild.data.arrow_values import role
 from hogwild.data.batch import Batch
-from hogwild.data.columns import Columns, matches
+from hogwild.data.columns import TRANSFORMS, Columns
 from hogwild.data.formats import Parsed
-from hogwild.data.hashing import cross, hash_names, place
+from hogwild.data.jsonl_kernel import (
+    ABSENT,
+    DEEPEST,
+    FRACTION,
+    IN_PYTHON,
+    NEW_KEYS,
+    NO_ROOM,
+    Read,
+    Row,
+    Rows,
+    Rules,
+    count,
+    read_rows,
+)
+from hogwild.data.jsonl_keys import Keys, learned
+from hogwild.data.jsonl_plain import DECODE, BadLineError, PlainRows, join_labels
 from hogwild.data.parts import Part
 
-_SMALLEST, _LARGEST = 2.0**-150, float(np.finfo(np.float32).max)  # up to the former float32 is 0
+_NEVER = -1
 
 
 @dataclass(frozen=True)
@@ -68,230 +80,140 @@ class JsonLines:
 
     def parse(self, part: Part) -> Parsed:
         """Read the lines of a part (see `hogwild.data.formats.TextFormat`)."""
-        rows = _Rows(self.columns)
-        starts: list[int] = []
-        start, error, expected = part.start, -1, ""
-        for line in part.text[part.start : part.stop].tobytes().split(b"\n"):
-            try:
-                if rows.read(line):
-                    starts.append(start)
-            except _BadLineError as bad:
-                error, expected = start + bad.place, bad.expected
-                break
-            start += len(line) + 1
-        batch, unlabeled = rows.batch()
-        if unlabeled is not None:  # the rows end before it
-            error, expected = starts[unlabeled], f"a label under {self.columns.label!r}"
-            batch = batch.rows(0, unlabeled)
-        return Parsed(batch, False, error, expected)
+        reading = _Reading(self.columns, part)
+        reading.run()
+        return reading.parsed()
 
     def names(self, line: bytes) -> list[str]:
         """Return the name of each entry of a line; that of a cross is its two names with ``*`` between them."""
-        rows = _Rows(self.columns)
+        rows = PlainRows(self.columns)
         rows.read(line)
         names = list(rows.slots)
         pairs = [f"{names[a]}*{names[b]}" for a, b in rows.pairs]
         return [names[slot] if slot >= 0 else pairs[-1 - slot] for slot in rows.entries]
 
 
-class _BadLineError(Exception):
-    """A line that is no row: the place in it, in bytes, and what should stand there."""
+class _Reading:
+    """The rows of a part: those of the kernel, and between them those of the lines that it leaves to Python."""
 
-    def __init__(self, place: int, expected: str) -> None:
-        super().__init__(place, expected)
-        self.place, self.expected = place, expected
+    def __init__(self, columns: Columns, part: Part) -> None:
+        self.columns, self.part = columns, part
+        self.text = part.text.view()
+        self.text.flags.writeable = False  # one kind of array, so that the kernel is compiled once
+        self.lines, entries = (int(number) for number in count(self.text, part.start, part.stop))
+        self.rows = Rows(
+            np.empty(entries, np.uint32),
+            np.empty(entries, np.float32),
+            np.empty(self.lines, np.uint64),
+            np.empty(self.lines),
+            np.empty((self.lines, 2), np.uint64),
+            np.empty(0 if columns.weight is None else self.lines, np.float32),
+            np.empty((self.lines, 3), np.uint64),
+        )
+        self.read = Read(part.start, 0, 0, 0, 0, 0, 0)
+        self.plain = PlainRows(columns)
+        self.n_left = 0  # lines that Python has read
+        self.starts: list[int] = []  # of its rows
+        self.places: list[int] = []  # how many of the kernel's rows stand before each of them
+        self.error, self.expected = -1, ""
 
-
-class _WrongValueError(Exception):
-    """A value that gives no feature: its key, and what should stand there."""
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
-
-
-_DECODE = json.JSONDecoder(parse_constant=_no_constant).decode
-
-
-class _Rows:
-    """Collects rows; names are numbered as they come (`slots`) and hashed at the end, each once."""
-
-    def __init__(self, columns: Columns) -> None:
-        self.columns = columns
-        self.slots: dict[str, int] = {}
-        self.pairs: dict[tuple[int, int], int] = {}
-        self.entries: list[int] = []  # slots; -1 minus its number for a cross
-        self.values: list[float] = []
-        self.ends = [0]
-        self.labels: list[Any] = []
-        self.weights: list[float] = []
-        self._roles: dict[str, bool | None] = {}
-        self._ignored: dict[str, bool] = {}
-        self._scalars: dict[str, tuple[int, float]] = {}  # of this row, by key
-
-    def read(self, line: bytes) -> bool:
-        """Add the row that a line holds, and return whether it holds one."""
-        if not line or line.isspace():
-            return False
-        before = len(self.entries)
-        try:
-            row = _DECODE(line.decode())
-            if type(row) is not dict:
-                raise _BadLineError(len(line) - len(line.lstrip()), "a JSON object, '{\"key\": value, ...}'")
-            self.labels.append(None)
-            self.weights.append(1.0)
-            self._scalars.clear()
-            self._object(row, "")
-            if self.columns.crosses:
-                self._crosses()
-            self.ends.append(len(self.entries))
-            return True
-        except UnicodeDecodeError as error:
-            bad = _BadLineError(error.start, "text in UTF-8")
-        except json.JSONDecodeError as error:
-            bad = _BadLineError(len(error.doc[: error.pos].encode()), f"JSON ({error.msg})")
-        except _WrongValueError as error:
-            key, expected = error.args
-            found = line.find(json.dumps(key.rpartition(".")[2], ensure_ascii=False).encode("utf-8", "replace"))
-            bad = _BadLineError(max(found, 0), f"{expected} under {key!r}")
-        except _BadLineError as error:
-            bad = error
-        except (ValueError, RecursionError):  # NaN, thousands of digits, thousands of brackets
-            bad = _BadLineError(len(line) - len(line.lstrip()), "JSON with finite numbers, not too deeply nested")
-        del self.entries[before:], self.values[before:], self.labels[len(self.ends) - 1 :]
-        del self.weights[len(self.ends) - 1 :]
-        raise bad
-
-    def _object(self, row: dict[str, Any], prefix: str) -> None:
-        columns, roles, ignored = self.columns, self._roles, self._ignored
-        for key, value in row.items():
-            key = prefix + key
-            kind = type(value)
-            if key == columns.label:
-                self._label(key, value)
-                continue
-            if key == columns.weight:
-                self.weights[-1] = self._weight(key, value)
-                continue
-            if key not in ignored:
-                ignored[key], roles[key] = matches(key, columns.ignore), role(key, columns)
-            if ignored[key]:
-                continue
-            if kind is dict:
-                self._object(value, key + ".")
-                continue
-            if kind is list:
-                for element in value:
-                    self._element(key, element)
-                continue
-            if value is None or value == "":
-                if columns.missing == "category":
-                    self._add(key, f"{key}=", 1.0)
-                continue
-            numeric = roles[key]
-            if numeric or (numeric is None and (kind is int or kind is float)):
-                self._number(key, value)
+    def run(self) -> None:
+        """Read all lines, or up to the first bad one."""
+        known = learned(self.columns)
+        keys, room = known.keys, 0
+        row, patience = _row(keys), keys.patience
+        rules = Rules(
+            TRANSFORMS.index(self.columns.transform),
+            self.columns.missing == "category",
+            self.columns.signed,
+            self.columns.n_features,
+        )
+        while True:
+            found = read_rows(self.text, self.part.stop, keys.table, rules, patience, room, row, self.rows, self.read)
+            self.read = Read(*found)
+            if self.read.state == NO_ROOM:
+                room = 2 * room + max(self.lines, len(keys.table.pairs))
+                grown = (_grown(array, self.read.entries, len(array) + room) for array in self.rows[:2])
+                self.rows = Rows(*grown, *self.rows[2:])
+                row.stamps[:] = 0  # the kernel begins again with this row
+            elif not self._read_left() or self.read.state != NEW_KEYS:
+                return
             else:
-                self._add(key, f"{key}={_text(value)}", 1.0)
+                before, keys = len(keys), known.extend(self.plain.prefixes)
+                row, patience = _row(keys), keys.patience if len(keys) > before else _NEVER
 
-    def _add(self, key: str | None, name: str, value: float) -> None:
-        slot = self.slots.setdefault(name, len(self.slots))
-        self.entries.append(slot)
-        self.values.append(value)
-        if key is not None:
-            self._scalars[key] = slot, value
+    def _read_left(self) -> bool:
+        """Read the lines that the kernel has left to Python; returns whether all of them are right."""
+        text = memoryview(self.text)
+        for start, stop, before in self.rows.left[self.n_left : self.read.left].tolist():
+            try:
+                if self.plain.read(bytes(text[start:stop])):
+                    self.starts.append(start)
+                    self.places.append(before)
+            except BadLineError as bad:
+                self.error, self.expected = start + bad.place, bad.expected
+                self.read = self.read._replace(rows=before)
+                return False
+        self.n_left = self.read.left
+        return True
 
-    def _element(self, key: str, element: Any) -> None:
-        if element is None or element == "":
-            if self.columns.missing == "category":
-                self._add(None, f"{key}=", 1.0)
-        elif type(element) is str or (self._roles[key] is False and type(element) in (int, float, bool)):
-            self._add(None, f"{key}={_text(element)}", 1.0)
-        else:
-            raise _WrongValueError(key, "a list of texts (or of numbers, if the key is listed as categorical)")
+    def parsed(self) -> Parsed:
+        """Return the rows, in the order of their lines."""
+        n, rows, places = self.read.rows, self.rows, self.places
+        ends = np.concatenate([np.zeros(1, np.uint64), rows.row_ends[:n]])
+        features, weights = (rows.indices[: ends[-1]], rows.values[: ends[-1]]), rows.weights[:n]
+        if places:
+            plain = self.plain.batch()[0]
+            cuts = ends[places].tolist()
+            features = tuple(
+                _woven(mine, cuts, theirs, plain.indptr)
+                for mine, theirs in zip(features, (plain.indices, plain.values), strict=True)
+            )
+            sizes = np.insert(np.diff(ends), places, np.diff(plain.indptr))
+            ends = np.concatenate([np.zeros(1, np.uint64), np.cumsum(sizes)])
+            if self.columns.weight is not None:
+                weights = np.insert(weights, places, self.plain.weights)
+        labels, unlabeled = self._labels()
+        batch = Batch(ends, *features, labels, weights if (weights != 1).any() else weights[:0])
+        if unlabeled is None:
+            return Parsed(batch, False, self.error, self.expected)
+        starts = np.insert(rows.label_places[:n, 0], places, self.starts)  # the rows end before it
+        return Parsed(batch.rows(0, unlabeled), False, int(starts[unlabeled]), f"a label under {self.columns.label!r}")
 
-    def _number(self, key: str, value: Any) -> None:
-        try:
-            number = float(value)
-        except (ValueError, OverflowError):
-            raise _WrongValueError(key, "a number within the range of float32") from None
-        transform = self.columns.transform
-        if not math.isfinite(number):
-            raise _WrongValueError(key, "a finite number")
-        if transform == "bins":
-            floor = math.frexp(1 + abs(number))[1] - 1
-            self._add(key, f"{key}={-floor if number < 0 else floor}", 1.0)
-            return
-        if transform == "log":
-            number = math.copysign(math.log1p(abs(number)), number)
-        if abs(number) > _LARGEST:
-            raise _WrongValueError(key, "a number within the range of float32")
-        if abs(number) > _SMALLEST:
-            self._add(key, key, number)
-
-    def _label(self, key: str, value: Any) -> None:
-        if type(value) in (dict, list) or (type(value) in (int, float) and not abs(value) < 1e308):
-            raise _WrongValueError(key, "a label, a finite number or text")
-        self.labels[-1] = int(value) if type(value) is bool else value
-
-    def _weight(self, key: str, value: Any) -> float:
-        if type(value) not in (int, float) or not 0 <= value <= _LARGEST:
-            raise _WrongValueError(key, "a weight, a finite number of at least 0")
-        return float(value)
-
-    def _crosses(self) -> None:
-        """Add the crosses of a row's scalars, each pair once: by their keys where both orders match."""
-        done = set()
-        for first, second in self.columns.crosses:
-            for a in self._matching(first):
-                for b in self._matching(second):
-                    if a != b and frozenset((a, b)) not in done:
-                        done.add(frozenset((a, b)))
-                        self._cross(a, b)
-
-    def _matching(self, pattern: str) -> Iterator[str]:
-        if pattern in self._scalars:
-            return iter([pattern])
-        return iter(sorted(key for key in self._scalars if matches(key, (pattern,))))
-
-    def _cross(self, a: str, b: str) -> None:
-        (i, x), (j, y) = self._scalars[a], self._scalars[b]
-        if abs(x * y) > _LARGEST:
-            raise _WrongValueError(a, f"a number whose product with the one under {b!r} is within the range of float32")
-        if abs(x * y) > _SMALLEST:
-            self.entries.append(-1 - self.pairs.setdefault((i, j), len(self.pairs)))
-            self.values.append(x * y)
-
-    def batch(self) -> tuple[Batch, int | None]:
-        """Return the rows, and the first one without a label where labels are text."""
-        names = [name.encode("utf-8", "surrogatepass") for name in self.slots]
-        hashes = hash_names(names)
-        pairs = np.array(list(self.pairs), np.int64).reshape(-1, 2)
-        crossed = cross(hashes[pairs[:, 0]], hashes[pairs[:, 1]])
-        # Crosses count from the end: slot -1 is the first of them.
-        indices, signs = place(np.concatenate([hashes, crossed[::-1]]), self.columns.n_features)
-        entries = np.array(self.entries, np.int64)
-        values = np.array(self.values, np.float32)
-        if self.columns.signed:
-            values *= signs[entries]
-        weights = np.array(self.weights, np.float32)
-        weights = weights if (weights != 1).any() else np.empty(0, np.float32)
-        labels, unlabeled = _labels(self.labels)
-        return Batch(np.array(self.ends, np.uint64), indices[entries], values, labels, weights), unlabeled
+    def _labels(self) -> tuple[np.ndarray, int | None]:
+        """Labels, and the first row without one where they are text."""
+        n, kinds = self.read.rows, self.read.kinds
+        if not self.places and self.error < 0 and not kinds & IN_PYTHON:
+            numbers = self.rows.labels[:n]
+            return numbers if kinds & (FRACTION | ABSENT) else numbers.astype(np.int64), None
+        text = memoryview(self.text)
+        words = [bytes(text[start:stop]) or b"null" for start, stop in self.rows.label_places[:n].tolist()]
+        labels = [int(label) if type(label) is bool else label for label in DECODE(f"[{b','.join(words).decode()}]")]
+        return join_labels(np.insert(_objects(labels), self.places, _objects(self.plain.labels)).tolist())
 
 
-def _text(value: Any) -> str:
-    """A category's value: true and not True, 3 for 3.0."""
-    if type(value) is bool:
-        return "true" if value else "false"
-    return str(int(value)) if type(value) is float and value.is_integer() and abs(value) < 2**53 else str(value)
+def _row(keys: Keys) -> Row:
+    n = len(keys) + 1
+    arrays = np.zeros(n, np.uint64), np.zeros(n, np.uint32), np.zeros(n)
+    return Row(*arrays, np.zeros(16, np.uint8), np.zeros(DEEPEST, np.uint64))
 
 
-def _labels(labels: list[Any]) -> tuple[np.ndarray, int | None]:
-    kinds = set(map(type, labels))
-    if kinds <= {int} and all(-(2**63) <= label < 2**63 for label in labels):
-        return np.array(labels, np.int64), None
-    if str in kinds:
-        unlabeled = labels.index(None) if None in labels else None
-        return np.array([str(label) for label in labels]), unlabeled
-    return np.array([math.nan if label is None else float(label) for label in labels], np.float64), None
+def _grown(array: np.ndarray, n: int, size: int) -> np.ndarray:
+    """Copy the first `n` elements to a larger array."""
+    grown = np.empty(size, array.dtype)
+    grown[:n] = array[:n]
+    return grown
+
+
+def _woven(mine: np.ndarray, cuts: list[int], theirs: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Put pieces of `theirs`, which end at ``ends[1:]``, at the places `cuts` of `mine`."""
+    stops = ends.tolist()
+    mine_between = [mine[start:stop] for start, stop in itertools.pairwise([0, *cuts])]
+    pieces = [theirs[start:stop] for start, stop in itertools.pairwise(stops)]
+    return np.concatenate([*itertools.chain.from_iterable(zip(mine_between, pieces, strict=True)), mine[cuts[-1] :]])
+
+
+def _objects(elements: list[Any]) -> np.ndarray:
+    array = np.empty(len(elements), object)
+    array[:] = elements
+    return array
