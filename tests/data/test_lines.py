@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -174,6 +175,21 @@ def test_labels_of_two_kinds_around_a_bad_line(folder):
     content = b"1\tred\nbad\n2\tred\nbad\nspam\tred\n"
     batches = list(read_lines(text_format, write(folder, content), bad_lines="skip"))
     assert [batch.labels.tolist() for batch in batches] == [[1, 2], ["spam"]]
+
+
+@pytest.mark.parametrize("name", ["csv", "svmlight"])
+def test_two_bad_labels_of_which_one_could_be_a_word(folder, name):
+    """None of the good rows between them may get lost."""
+    text_format = replace(SAMPLES["svmlight"].text_format, labels="auto")
+    content = b"1 1:1\n-1e390 1:1\n2 1:1\n\xa8 1:1\n3 1:1\n"
+    if name == "csv":
+        text_format = SAMPLES["csv"].text_format
+        content = SAMPLES["csv"].header + content.replace(b" ", b",1,red,0,")
+    reading = Reading()
+    batches = list(read_lines(text_format, write(folder, content), bad_lines="skip", reading=reading))
+    assert concatenate(batches).labels.tolist() == [1, 2, 3]
+    lines = 1 + text_format.header_lines
+    assert [error.line - lines for error in reading.errors] == [1, 3]
 
 
 # ------------------------------------------------------------------------------------------------ headers and options

@@ -247,7 +247,7 @@ class Delimited:
             if wrong >= 0:  # a second time, without this row: what kind of labels there are may change
                 place = int(label_places[wrong, 0])
                 before = self.parse(part._replace(stop=line_start(text, part.start, place)))
-                return before._replace(error=place, expected=reason)
+                return before if before.error >= 0 else before._replace(error=place, expected=reason)
         batch = Batch(indptr[: rows + 1], indices[:entries], values[:entries], found, weights[:rows])
         return Parsed(batch, False, error, expected)
 

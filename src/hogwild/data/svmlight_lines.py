@@ -96,6 +96,8 @@ class Svmlight:
         except DataError as problem:  # its row is the first bad one: read those before it
             start = int(starts[np.searchsorted(starts[:rows], problem.line)])
             before = self.parse(part._replace(stop=start))
+            if before.error >= 0:  # once the bad label has no say in what kind labels are
+                return before
             return before._replace(error=problem.line, expected=problem.expected or "")
         batch = Batch(indptr, indices[:entries], values[:entries], found)
         return Parsed(batch, not read.unordered, error, expected)
