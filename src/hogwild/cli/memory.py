@@ -17,7 +17,8 @@ def parse_size(text: str) -> int:
     if found:
         number, unit, binary = found.groups()
         step = 1024 if binary else 1000
-        size = int(float(number) * step ** (" KMGT".index(unit.upper()) if unit else 0))
+        wanted = float(number) * step ** (" KMGT".index(unit.upper()) if unit else 0)
+        size = int(wanted) if wanted < 2**63 else 0
     if size < 1:
         raise ValueError(f"found {text!r}, expected a size such as 500MB, 4GB or 1.5GiB")
     return size

@@ -75,6 +75,8 @@ class Scorer:
 
     def add(self, X: Any, y: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Add rows; no weights are weights of 1."""
+        if not len(y):
+            return
         weights = np.ones(len(y)) if weights is None or not len(weights) else weights.astype(np.float64)
         self.rows += len(y)
         self._sums.add(X, y, weights)
@@ -202,7 +204,7 @@ class RankCurve:
         if self._rows > self._exact:
             self._bins = np.zeros((2, 1 << 20)) if self._bins is None else self._bins
             for scores, positive, weights in self._kept:
-                bits = scores.astype(np.float32).view(np.uint32)
+                bits = (scores.astype(np.float32) + np.float32(0)).view(np.uint32)  # -0 is 0
                 places = np.where(bits >> 31, ~bits, bits | np.uint32(1 << 31)) >> 12
                 for side, chosen in enumerate((~positive, positive)):
                     self._bins[side] += np.bincount(places[chosen], weights[chosen], 1 << 20)
@@ -218,7 +220,7 @@ class RankCurve:
         if not self._kept:
             return None
         scores, positive, weights = map(np.concatenate, zip(*self._kept, strict=True))
-        if not 0 < positive.sum() < len(positive):
+        if not (weights[positive].any() and weights[~positive].any()):
             return None
         return float(metrics.roc_auc_score(positive, scores, sample_weight=weights))
 
