@@ -42,7 +42,16 @@ def test_shown_sizes_are_read_again(size):
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1 kB"), (1234, "1.23 kB"), (99_449, "99.4 kB"), (99_949, "100 kB"), (999_600, "1 MB"), (5e12, "5.0 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (1234, "1.23 kB"),
+        (99_449, "99.4 kB"),
+        (99_949, "100 kB"),
+        (999_600, "1 MB"),
+        (5e12, "5.0 TB"),
+    ],
 )
 def test_shown(size, text):
     assert shown_size(size) == text

@@ -142,4 +142,10 @@ def test_metric_of_the_task():
     for metric, classifies in (("r2", True), ("auc", False)):
         with pytest.raises(CommandError, match="expected one of"):
             check_metric(metric, classifies)
-    assert [shown(value) for value in (None, 0.0, 0.5, 1e-5, 12345.678)] == ["-", "0.00000", "0.50000", "1e-05", "12346"]
+    assert [shown(value) for value in (None, 0.0, 0.5, 1e-5, 12345.678)] == [
+        "-",
+        "0.00000",
+        "0.50000",
+        "1e-05",
+        "12346",
+    ]

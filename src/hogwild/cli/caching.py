@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hogwild.cli.memory import free_disk, shown_size
-from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of, say_bad_lines
+from hogwild.cli.rows import FORMAT_KEY, Sources, packed, reader_arrays, reader_of, say_bad_lines
 from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs
 from hogwild.data.batch import Batch
 from hogwild.data.errors import DataError
@@ -20,14 +20,22 @@ from hogwild.folders import cache_folder
 
 _DISK = 2.2  # times the size of the rows that writing a cache takes on disk: temporary files, and the cache itself
 _WRITER = 0.6  # share of the memory that rows on their way into a cache may take; the rest is for reading
+ARRAYS_KEY = "arrays"
 _SOURCE_KEY = "source"  # of what a cache says about itself
 
 
-def cache_path(rows: Any, sources: Sources, wish: str) -> Path:
+def source_state(rows: Any, is_open: bool) -> str | None:
+    """Return what tells one state of the sources and their options from another; None for standard input."""
+    if not getattr(rows, "repeatable", True):
+        return None
+    return rows.fingerprint() + ("-open" if is_open else "")
+
+
+def cache_path(rows: Any, sources: Sources, wish: str, is_open: bool) -> Path:
     """Return where the cache of these rows lies: named by the user, or by the state of the sources."""
     if wish not in ("auto", "on", "off"):
         return Path(wish)
-    key = rows.fingerprint() if getattr(rows, "repeatable", True) else f"stdin-{os.getpid()}"
+    key = source_state(rows, is_open) or f"stdin-{os.getpid()}"
     first = "rows" if sources.names[0] == "-" else Path(sources.names[0]).name.split(".")[0]
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in first)
     return cache_folder() / "data" / f"{name or 'rows'}-{key}.hog"
@@ -39,7 +47,7 @@ def build_cache(
     """Open the cache of these rows at `path`; write it first if it is not there or of another state of the sources."""
     from hogwild.data.hog import open_hog
 
-    source = rows.fingerprint() if getattr(rows, "repeatable", True) else None
+    source = source_state(rows, is_open)
     if path.exists() and source is not None:
         with contextlib.suppress(DataError):
             found = open_hog([path])
@@ -47,6 +55,7 @@ def build_cache(
                 if not quiet:
                     print_pairs([("cache", f"{path}: {shown_size(path.stat().st_size)}, used again")])
                 return found
+            found.close()
     check_disk(path, needed)
     if not quiet:
         size = f", about {shown_size(needed)}" if needed else ""
@@ -105,7 +114,7 @@ def write_cache(
     from hogwild.data.hog_writer import write_hog
 
     began = time.perf_counter()
-    about = {FORMAT_KEY: reader_of(rows), **about}
+    about = {FORMAT_KEY: reader_of(rows), ARRAYS_KEY: packed(reader_arrays(rows)), **about}
     with live_line(f"caching {sources}", quiet) as line:
         found = write_hog(
             _followed(rows, line),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from hogwild.cli.memory import shown_size
-from hogwild.cli.rows import Sources, say_bad_lines
+from hogwild.cli.rows import Sources, numbered, say_bad_lines
 from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs, say_warning
-from hogwild.data.batch import Batch
+from hogwild.data.batch import Batch, merge_repeats
 from hogwild.data.locations import suffix
 
 _KINDS = {".svm": "svmlight", ".svmlight": "svmlight", ".libsvm": "svmlight", ".ffm": "libffm", ".libffm": "libffm"}
@@ -24,8 +24,8 @@ def run(sources: Sources, output: Path, *, quiet: bool) -> None:
     if kind is None:
         raise CommandError(f"{output}: found extension {suffix(str(output))!r}, expected one of {', '.join(_KINDS)}")
     check_output(output, compressed=kind != "parquet")
-    rows = sources.open()
-    as_written = getattr(getattr(rows, "format", None), "name", "") == "svmlight"
+    rows = numbered(sources.open())
+    as_written = kind == getattr(getattr(rows, "format", None), "name", "") == "svmlight"
     if as_written:  # indices stay what they are
         rows.format = replace(rows.format, zero_based=True)
     counted = _Counted(rows, has_weights=kind == "parquet", has_fields=kind == "libffm")
@@ -66,8 +66,10 @@ class _Counted:
     def batches(self, line: Any) -> Iterator[Batch]:
         for batch in self._rows:
             self.n_rows += batch.n_rows
-            self.lost_weights |= bool(len(batch.weights)) and not self._has_weights
-            self.lost_fields |= bool(len(batch.fields)) and not self._has_fields
+            if len(batch.weights) and not self._has_weights:
+                self.lost_weights, batch = True, batch._replace(weights=batch.weights[:0])
+            if len(batch.fields) and not self._has_fields:
+                self.lost_fields, batch = True, merge_repeats(batch._replace(fields=batch.fields[:0]))
             if line is not None:
                 line.update(f"converting  {self.n_rows:,} rows")
             yield batch

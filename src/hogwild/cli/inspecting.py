@@ -16,11 +16,11 @@ _MOST_CLASSES = 20  # named in a line
 def run(path: Path, top: int, sources: tuple[str, ...] = ()) -> None:
     """Print what the model file holds; names of features are taken from the rows `sources`."""
     model = open_model(path)
+    weights = _sparse_free(model)
+    if top and sources:
+        model = model._replace(names=_names(model, weights, top, sources))
     print_pairs(list(_facts(model)))
     if top:
-        weights = _sparse_free(model)
-        if sources:
-            model = model._replace(names=_names(model, weights, top, sources))
         print_table(["", "heaviest weights (feature:weight)"], list(_heaviest(model, weights, top)))
 
 

@@ -37,6 +37,7 @@ class Commands(TyperGroup):
             warnings.simplefilter("default")
             warnings.filterwarnings("ignore", category=DeprecationWarning)
             warnings.filterwarnings("ignore", category=FutureWarning)
+            warnings.filterwarnings("ignore", category=ResourceWarning)
             warnings.showwarning = lambda message, *_: say_warning(str(message))
             try:
                 return super().invoke(ctx)

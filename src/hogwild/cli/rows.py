@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,10 +111,37 @@ def reader_arrays(rows: Any) -> dict[str, np.ndarray]:
     return text_format.arrays() if hasattr(text_format, "arrays") else {}
 
 
+def packed(arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return arrays as values that JSON can hold: a cache file keeps what its format has learned."""
+    return {
+        name: [array.dtype.str, base64.b64encode(zlib.compress(np.ascontiguousarray(array), 1)).decode()]
+        for name, array in arrays.items()
+    }
+
+
+def unpacked(texts: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Return the arrays that `packed` has made texts of."""
+    return {
+        name: np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype) for name, (dtype, text) in texts.items()
+    }
+
+
+def numbered(rows: Any, zero_based: bool | None = None) -> Any:
+    """Return rows with features that count from 0, where a cache file has left open from where on they do.
+
+    By default those that were written without a feature 0 are taken to count from 1.
+    """
+    if not getattr(rows, "about", {}).get("first_index_open"):
+        return rows
+    if zero_based is None:
+        zero_based = not len(rows.numbering) or rows.numbering.min() == 0
+    return rows if zero_based else rows.counted_from_one()
+
+
 def open_like(sources: Sources, model: Opened, *, with_labels: bool = True) -> Any:
     """Open rows as those that the model was trained on, unless the user says otherwise."""
-    if sources.format != "auto" or sources.options or model.reader["name"] == "hog":
-        return sources.open()
+    if sources.format != "auto" or sources.options:
+        return numbered(sources.open(), model.first_index == 0)
     return open_as(sources, model.reader, extra_arrays(model.path), model.classes, with_labels=with_labels)
 
 
@@ -126,10 +155,11 @@ def open_as(
 ) -> Any:
     """Open rows of a format that is known, with labels of the kind of `classes` (None: numbers)."""
     locations = expand(sources.names)
-    found = registry.detect(locations)
-    if found == "hog" or (found == "arrow" and reader["name"] == "arrow"):
-        options = reader["options"] if found == "arrow" else {}
-        return data.open(*sources.names, n_jobs=sources.n_jobs, bad_lines=sources.bad_lines, **options)
+    found, name = registry.detect(locations), reader["name"]
+    if found == "arrow" and name == "arrow":
+        return replace(sources, options=reader["options"]).open()
+    if found in registry.OTHER_FORMATS or name not in registry.TEXT_FORMATS:
+        return numbered(sources.open(), reader["options"].get("zero_based", True) is True)
     text_format = registry.from_json(reader["name"], reader["options"])
     if hasattr(text_format, "labels"):
         kind = "number" if classes is None or classes.dtype.kind in "iufb" else "text"

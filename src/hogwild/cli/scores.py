@@ -151,7 +151,7 @@ class _Classified:
         if "accuracy" in self._names:
             found["accuracy"] = self._right / self._weight if self._weight else None
         if "base_rate" in self._names:
-            found["base_rate"] = max(self._counts.values()) / self._weight if self._counts else None
+            found["base_rate"] = max(self._counts.values()) / self._weight if self._weight else None
         return found
 
 

@@ -16,7 +16,7 @@ from hogwild import DivergedError, save
 from hogwild.cli.choices import choose_task, make_estimator
 from hogwild.cli.history import History
 from hogwild.cli.memory import shown_size
-from hogwild.cli.rows import FORMAT_KEY, Sources, batches_for, check_labels, open_as, reader_arrays
+from hogwild.cli.rows import FORMAT_KEY, Sources, batches_for, check_labels, open_as, say_bad_lines
 from hogwild.cli.scores import Scores, check_metric, summary
 from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs, print_table, say_warning
 from hogwild.cli.training_data import InCache, InMemory, Streamed, TrainingData, read_training_data
@@ -73,6 +73,10 @@ def run(wishes: Wishes) -> None:
         quiet=wishes.quiet,
     )
     reading_seconds = time.perf_counter() - began
+    if isinstance(data, Streamed):
+        refused = {"--holdout": wishes.holdout, "--class-weight balanced": wishes.class_weight == "balanced"}
+        for option in (name for name, wanted in refused.items() if wanted):
+            raise CommandError(f"{option} needs all rows at hand: leave out --cache off")
     check_labels(data.labels, None if wishes.task == "regression" else data.labels[:0], str(wishes.data))
     classifies, why = choose_task(data.labels, wishes.task)
     classes = np.unique(data.labels) if classifies else None
@@ -90,10 +94,14 @@ def run(wishes: Wishes) -> None:
             f"alpha x rows is {wishes.alpha * data.n_rows:,.0f}, more than {STRONG:,}: the penalty outweighs the rows; "
             f"--alpha {STRONG / data.n_rows:.0e} is the most that makes sense here"
         )
+    if data.has_fields:
+        say_warning(f"{wishes.data}: the rows have fields, which a linear model does not use: they are left out")
     interrupted = _fit(estimator, history, data, wishes.quiet)
+    if isinstance(data, Streamed):
+        say_bad_lines(data.rows, str(wishes.data))
     rows = data.n_rows or history.rows // max(1, len(estimator.loss_curve_))
     extra = {"source": str(wishes.data), "rows": rows, FORMAT_KEY: data.reader, "interrupted": interrupted}
-    save(estimator, wishes.model, extra=extra, arrays=reader_arrays(data.rows))
+    save(estimator, wishes.model, extra=extra, arrays=data.arrays)
     if interrupted:
         raise KeyboardInterrupt(
             f"interrupted in epoch {len(estimator.loss_curve_)}: the model so far is in {wishes.model}"
@@ -125,7 +133,7 @@ def _validation_rows(
 ) -> Callable[[], Iterator[tuple[Any, Batch]]]:
     """Return what gives the validation rows, as often as it is called: from memory where they are few."""
     sources, name = replace(wishes.data, names=(str(wishes.valid),)), str(wishes.valid)
-    rows = open_as(sources, data.reader, reader_arrays(data.rows), classes)
+    rows = open_as(sources, data.reader, data.arrays, classes)
     width = data.n_features
 
     def read() -> Iterator[tuple[Any, Batch]]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from hogwild.cli.caching import build_cache, cache_path, leave_first_index_open, limit_blocks
+from hogwild.cli.caching import ARRAYS_KEY, build_cache, cache_path, leave_first_index_open, limit_blocks
 from hogwild.cli.memory import shown_size
-from hogwild.cli.rows import FORMAT_KEY, Sources, reader_of, say_bad_lines
+from hogwild.cli.rows import FORMAT_KEY, Sources, numbered, reader_arrays, reader_of, say_bad_lines, unpacked
 from hogwild.cli.scores import Scores, score
 from hogwild.cli.terminal import CommandError, live_line
 from hogwild.data.batch import Batch, concatenate
@@ -37,7 +37,7 @@ class InMemory:
         self.X, self.y = batch.matrix(self.n_features), batch.labels
         self.weights = batch.weights if len(batch.weights) else None
         self.n_rows, self.n_entries = batch.n_rows, len(batch.indices)
-        self.reader = reader_of(rows)
+        self.reader, self.arrays, self.has_fields = reader_of(rows), reader_arrays(rows), bool(len(batch.fields))
 
     @property
     def labels(self) -> np.ndarray:
@@ -70,12 +70,16 @@ class InCache:
     """Rows in a cache file."""
 
     def __init__(self, sources: Sources, rows: Any, cache: Any, path: Path | None = None) -> None:
-        self.sources, self.rows, self.cache, self.path = sources, rows, cache, path
+        self.sources, self.rows, self.path = sources, rows, path
+        if not cache.n_entries:
+            raise CommandError(f"{sources}: found rows without any feature, expected some")
         self.reader = cache.about.get(FORMAT_KEY, {"name": "hog", "options": {}})
-        if cache.about.get("first_index_open") and cache.numbering.min() > 0:
-            self.cache = cache.counted_from_one()
+        self.arrays = unpacked(cache.about.get(ARRAYS_KEY, {}))
+        self.cache = numbered(cache)
+        if self.cache is not cache:
             self.reader = {**self.reader, "options": {**self.reader["options"], "zero_based": False}}
         self.n_features, self.n_rows, self.n_entries = self.cache.n_features, cache.n_rows, cache.n_entries
+        self.has_fields = cache.has_fields
 
     @property
     def labels(self) -> np.ndarray:
@@ -114,9 +118,10 @@ class Streamed:
         self.n_features, self.n_rows, self.n_entries = rows.n_features, None, None
         self._batches = iter(rows)
         self._first = next(self._batches, None)
-        self.reader = reader_of(rows)
         if self._first is None:
-            raise CommandError(f"{sources}: found no rows")
+            raise CommandError(f"{sources}: found a file that holds no rows, expected some")
+        self.reader, self.arrays = reader_of(rows), reader_arrays(rows)
+        self.has_fields = bool(len(self._first.fields))
 
     @property
     def labels(self) -> np.ndarray:
@@ -203,7 +208,7 @@ def read_training_data(
     if whole:
         data: TrainingData = InMemory(sources, rows, concatenate(taken), is_open)
     else:
-        path = cache_path(rows, sources, cache)
+        path = cache_path(rows, sources, cache, is_open)
         source = Chained(taken, batches, rows) if taken else rows
         file = build_cache(source, sources, path, memory=memory, needed=needed, is_open=is_open, quiet=quiet)
         data = InCache(sources, rows, file, path)

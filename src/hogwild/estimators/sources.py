@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sp
 
-from hogwild.data.batch import Batch
+from hogwild.data.batch import Batch, merge_repeats
 from hogwild.data.lines import Reading, in_background
 from hogwild.engine.source import NONE, Block
 from hogwild.estimators.linear_task import LinearState
@@ -98,6 +98,8 @@ class CacheSource:
         self._cache.read_ahead(k)
         found = self._cache.block(k)
         rows = SparseRows(found.indptr, found.indices, found.values, self._targets(found), found.weights)
+        if len(found.fields):
+            rows = _unique(rows)
         for array in rows:  # a kernel is compiled for each combination: there is one, whatever is a view of the file
             array.flags.writeable = False
         return rows
@@ -199,7 +201,14 @@ class StreamSource:
         if self.n_features is not None and batch.n_features > self.n_features:
             raise ValueError(f"found feature {batch.n_features - 1}, expected less than n_features = {self.n_features}")
         self.widest = max(self.widest, batch.n_features)
-        return SparseRows(batch.indptr, batch.indices, batch.values, self.targets(batch.labels), batch.weights)
+        rows = SparseRows(batch.indptr, batch.indices, batch.values, self.targets(batch.labels), batch.weights)
+        return _unique(rows) if len(batch.fields) else rows
+
+
+def _unique(rows: SparseRows) -> SparseRows:
+    """Add up entries of one feature, which rows with fields may hold several of."""
+    batch = Batch(rows.indptr, rows.indices.copy(), rows.values.copy(), rows.targets)
+    return SparseRows(*merge_repeats(batch)[:3], rows.targets, rows.weights)
 
 
 def _block(rows: SparseRows, held: np.ndarray) -> Block:
