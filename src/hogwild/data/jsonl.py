@@ -29,7 +29,7 @@ from hogwild.data.jsonl_keys import Keys, learned
 from hogwild.data.jsonl_plain import DECODE, BadLineError, PlainRows, join_labels
 from hogwild.data.parts import Part
 
-_NEVER = -1
+_NEVER = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class _Reading:
             np.empty(0 if columns.weight is None else self.lines, np.float32),
             np.empty((self.lines, 3), np.uint64),
         )
-        self.read = Read(part.start, 0, 0, 0, 0, 0, 0)
+        self.read = Read(part.start, 0, 0, 0, 0, 0, 0, 0)
         self.plain = PlainRows(columns)
         self.n_left = 0  # lines that Python has read
         self.starts: list[int] = []  # of its rows
@@ -122,6 +122,7 @@ class _Reading:
         known = learned(self.columns)
         keys, room = known.keys, 0
         row, patience = _row(keys), keys.patience
+        self.read = self.read._replace(strangers=min(known.strangers, patience - 1))
         rules = Rules(
             TRANSFORMS.index(self.columns.transform),
             self.columns.missing == "category",
@@ -137,10 +138,12 @@ class _Reading:
                 self.rows = Rows(*grown, *self.rows[2:])
                 row.stamps[:] = 0  # the kernel begins again with this row
             elif not self._read_left() or self.read.state != NEW_KEYS:
+                known.strangers = self.read.strangers
                 return
             else:
                 before, keys = len(keys), known.extend(self.plain.prefixes)
                 row, patience = _row(keys), keys.patience if len(keys) > before else _NEVER
+                self.read = self.read._replace(strangers=0)
 
     def _read_left(self) -> bool:
         """Read the lines that the kernel has left to Python; returns whether all of them are right."""

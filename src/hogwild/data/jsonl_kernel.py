@@ -87,6 +87,7 @@ class Read(NamedTuple):
     crosses: int  # among the entries
     left: int  # lines left to Python
     kinds: int  # of labels
+    strangers: int  # lines left since the table was made for keys that are not in it
     state: int  # DONE, NEW_KEYS or NO_ROOM
 
 
@@ -265,12 +266,12 @@ def _cross(table, stamp, row, rules, rows, entry):
 def read_rows(text, stop, table, rules, patience, room, row, rows, so_far):
     """Read the lines of ``text[so_far.position:stop]``.
 
-    Stops after `patience` lines with keys that are not in the table. `room` is that for crosses among the entries.
+    Stops at `patience` lines with keys that are not in the table. `room` is that for crosses among the entries.
     """
     p, stop, room = np.uint64(so_far.position), np.uint64(stop), np.uint64(room)
     n_rows, entry, crosses = np.uint64(so_far.rows), np.uint64(so_far.entries), np.uint64(so_far.crosses)
     n_left, kinds, n_pairs = np.uint64(so_far.left), so_far.kinds, np.uint64(len(table.pairs))
-    news, has_weights = 0, len(rows.weights) != 0
+    strangers, has_weights = so_far.strangers, len(rows.weights) != 0
     while p < stop:
         line, stamp = p, p + _1
         p = after_blanks(text, p)
@@ -294,7 +295,7 @@ def read_rows(text, stop, table, rules, patience, room, row, rows, so_far):
                     break
                 key = find(table, text, start, p, parent)
                 if key == _0 or row.stamps[key] == stamp:
-                    news += np.int64(key == _0)
+                    strangers += np.int64(key == _0)
                     state = _LEFT
                     break
                 row.stamps[key] = stamp
@@ -359,7 +360,7 @@ def read_rows(text, stop, table, rules, patience, room, row, rows, so_far):
             break
         if state != _LEFT and n_pairs != _0:
             if crosses + n_pairs > room:
-                return line, n_rows, first, crosses, n_left, kinds, NO_ROOM
+                return line, n_rows, first, crosses, n_left, kinds, strangers, NO_ROOM
             before = entry
             entry, state = _cross(table, stamp, row, rules, rows, entry)
             if state != _LEFT:
@@ -370,8 +371,8 @@ def read_rows(text, stop, table, rules, patience, room, row, rows, so_far):
             rows.left[n_left, _0], rows.left[n_left, _1], rows.left[n_left, _2] = line, p, n_rows
             n_left += _1
             p += _1
-            if news == patience:
-                return p, n_rows, entry, crosses, n_left, kinds, NEW_KEYS
+            if strangers >= patience:
+                return p, n_rows, entry, crosses, n_left, kinds, strangers, NEW_KEYS
             continue
         rows.labels[n_rows] = label
         rows.label_places[n_rows, _0], rows.label_places[n_rows, _1] = label_start, label_end
@@ -381,4 +382,4 @@ def read_rows(text, stop, table, rules, patience, room, row, rows, so_far):
         kinds |= label_kind
         n_rows += _1
         p += _1
-    return p, n_rows, entry, crosses, n_left, kinds, DONE
+    return p, n_rows, entry, crosses, n_left, kinds, strangers, DONE

@@ -131,7 +131,7 @@ class Keys:
 
     @property
     def patience(self) -> int:
-        """Lines with other keys that are to come before a table with these is made: so its cost remains a constant."""
+        """Lines with other keys that come before a larger table is made: so each of them costs much the same."""
         return max(1, len(self) // 8)
 
     def extended(self, prefixes: Mapping[str, str]) -> Keys:
@@ -180,10 +180,11 @@ class Learned:
 
     def __init__(self, columns: Columns) -> None:
         self.keys = Keys(columns, {})
+        self.strangers = 0  # lines with other keys since then, more or less: threads do not wait for each other
 
     def extend(self, prefixes: Mapping[str, str]) -> Keys:
         """Add keys; returns all. One of two threads that do so at once may lose its own: they come again."""
-        self.keys = self.keys.extended(prefixes)
+        self.keys, self.strangers = self.keys.extended(prefixes), 0
         return self.keys
 
 
