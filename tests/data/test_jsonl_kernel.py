@@ -5,6 +5,7 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_jsonl import plainly, same
@@ -160,6 +161,52 @@ good = st.integers(0, 9).map(lambda i: f'{{"y": {i % 2}, "a": {i}, "b": "{i * 12
 @given(rows=st.lists(good | lines, max_size=40), options=settings_of_columns)
 def test_rows_stay_in_order_whoever_reads_them(rows, options):
     compare(Columns(**options), "".join(rows).encode("utf-8", "surrogatepass"))
+
+
+BOUNDS = "c1bf c280 e09fbf e0a080 ed9fbf eda080 ee8080 f08fbfbf f0908080 f48fbfbf f4908080"
+
+
+@pytest.mark.parametrize("character", map(bytes.fromhex, BOUNDS.split()))
+def test_bounds_of_utf8(character):
+    for text in (character, b"ascii, " + character, character[:-1], character + b"\x80"):
+        compare(Columns(ignore=("i",)), b'{"a": "%s"}\n' % text)
+        compare(Columns(ignore=("i",)), b'{"i": "%s"}\n' % text)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"a":1,}',
+        '{"a":1,,"b":2}',
+        '{,"a":1}',
+        '{"a":{},}',
+        '{"a":{}',
+        '{"a":1}}',
+        '{"a":1}{"b":1}',
+        '{"c1":["x",]}',
+        '{"c1":["x"}',
+        '{"i":[1,]}',
+        '{"i":{"a":1,}}',
+        '{"i":[1}}',
+        '{"a" 1}',
+        '{"a":1 "b":2}',
+        '{"y":-0}\n{"y":1.5}',
+        '{"y":-0}\n{"y":null}',
+        '{"w":-0,"y":1}\n{"w":-0.0,"y":1}',
+        '{"a":2,"b":3}\n{"a":0,"b":3}\n{"a":null,"b":3}\n{"a":2,"b":3}',
+        '{"a":1e25,"b":1e25}',
+        '{"a":1e-25,"b":1e-25}',
+        '{"n1":["1.5","2",""]}',
+        '{"o":{"p":{"a":1},"b":2}}',
+        '{"n1":true,"n2":false,"c1":[true,null,-5,0]}',
+        '{"o":{"p":{"a":1},"b":2},"b":3,"d":{"o":{}}}',
+        '{"o":{"b":1},"b":2}\n{"b":1,"o":{"b":{"b":2}}}',
+        '{"o":{"p":{"a":1},"a":2},"a":3}',
+    ],
+)
+def test_what_is_easily_misread(content):
+    columns = Columns("y", "w", ("n*",), ("c*", "o.b"), ("i",), (("a", "b"),), missing="category")
+    compare(columns, content.encode() + b"\n")
 
 
 @settings(deadline=None, max_examples=300)
