@@ -61,7 +61,7 @@ def build_cache(
         size = f", about {shown_size(needed)}" if needed else ""
         print_pairs([("cache", f"{path}{size}: to be written (--memory {shown_size(memory)}, --cache off for none)")])
     path.parent.mkdir(parents=True, exist_ok=True)
-    if source is None:  # nobody can use it again
+    if source is None and path.parent == cache_folder() / "data":  # nobody can use it again
         atexit.register(path.unlink, missing_ok=True)
     about = {_SOURCE_KEY: source, "first_index_open": is_open}
     return write_cache(rows, sources, path, memory=memory, about=about, quiet=quiet)
@@ -114,7 +114,8 @@ def write_cache(
     from hogwild.data.hog_writer import write_hog
 
     began = time.perf_counter()
-    about = {FORMAT_KEY: reader_of(rows), ARRAYS_KEY: packed(reader_arrays(rows)), **about}
+    opened = getattr(rows, "opened", rows)
+    about = {FORMAT_KEY: reader_of(opened), ARRAYS_KEY: packed(reader_arrays(opened)), **about}
     with live_line(f"caching {sources}", quiet) as line:
         found = write_hog(
             _followed(rows, line),

@@ -158,10 +158,10 @@ class Chained:
     """Batches that were taken and those that follow them, with what else there is to ask of rows."""
 
     def __init__(self, taken: list[Batch], rest: Iterator[Batch], rows: Any) -> None:
-        self._taken, self._rest, self._rows = taken, rest, rows
+        self._taken, self._rest, self.opened = taken, rest, rows
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._rows, name)
+        return getattr(self.opened, name)
 
     def __iter__(self) -> Iterator[Batch]:
         while self._taken:
