@@ -296,7 +296,7 @@ def beyond_memory(folder: Path, memory_mb: int, n_rows: int, epochs: int) -> lis
         "beyond.hog",
     ]
     score = [*HOGWILD, "evaluate", "model", "beyond-test.svm", "--json", "-j", "2"]
-    base = program([sys.executable, "-c", "import hogwild.cli.training, hogwild.estimators.sgd"], folder)["MB"]
+    base = program([sys.executable, "-c", "import hogwild.cli.training, hogwild.estimators.classifier"], folder)["MB"]
     for name, extra in (("hogwild", []), ("hogwild, its cache there already", [])):
         run = program([*train, "--memory", f"{memory_mb}MB", *extra], folder)
         test = program(score, folder)

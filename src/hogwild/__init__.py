@@ -9,8 +9,8 @@ __version__ = "0.1.0"
 
 # name: module; imported on first use, so that `import hogwild` and the command line start at once
 _PLACES = {
-    "SGDClassifier": "hogwild.estimators.sgd",
-    "SGDRegressor": "hogwild.estimators.sgd",
+    "SGDClassifier": "hogwild.estimators.classifier",
+    "SGDRegressor": "hogwild.estimators.regressor",
     "Checkpoint": "hogwild.estimators.checkpoint",
     "DivergedError": "hogwild.engine.training",
     "Progress": "hogwild.engine.training",
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from hogwild.engine.training import DivergedError as DivergedError
     from hogwild.engine.training import Progress as Progress
     from hogwild.estimators.checkpoint import Checkpoint as Checkpoint
-    from hogwild.estimators.sgd import SGDClassifier as SGDClassifier
-    from hogwild.estimators.sgd import SGDRegressor as SGDRegressor
+    from hogwild.estimators.classifier import SGDClassifier as SGDClassifier
+    from hogwild.estimators.regressor import SGDRegressor as SGDRegressor
     from hogwild.models import load as load
     from hogwild.models import save as save
 

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
 
 FORMAT = 1  # raise it with any change that older versions of hogwild would misread; older files are read for ever
-CLASSES = {"SGDClassifier": "hogwild.estimators.sgd", "SGDRegressor": "hogwild.estimators.sgd"}  # what load may build
+CLASSES = {
+    "SGDClassifier": "hogwild.estimators.classifier",
+    "SGDRegressor": "hogwild.estimators.regressor",
+}  # what load may build
 
 _FITTED = (
     "t_",
