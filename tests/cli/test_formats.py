@@ -123,7 +123,7 @@ def test_from_file_to_evaluated_model(tmp_path, name, way):
 
 
 def test_ways_lead_to_one_model(tmp_path):
-    train, test = files(tmp_path, csv, "csv")
+    train, _ = files(tmp_path, csv, "csv")
     options = ("--label", "y", "-j", 1, "--epochs", 20, "--alpha", 1e-3, "--quiet")
     run("train", train, "-m", tmp_path / "memory", *options)
     run("train", train, "-m", tmp_path / "cache", *options, "--cache", tmp_path / "rows.hog")

@@ -447,3 +447,22 @@ def test_labels_beside_rows_that_have_them(rows, text):
             kind().fit(opened(text), rows[1])
         with pytest.raises(ValueError, match="found sample_weight beside rows"):
             kind().fit(opened(text), sample_weight=np.ones(N_ROWS))
+
+
+def test_entries_of_several_fields_add_up(tmp_path):
+    rng = np.random.default_rng(0)
+    n, length = 300, 6
+    indices = rng.integers(0, 9, n * length).astype(np.uint32)
+    values = rng.normal(size=n * length).astype(np.float32)
+    ends = np.arange(0, n * length + 1, length, dtype=np.uint64)
+    y = rng.integers(0, 2, n)
+    batch = Batch(ends, indices, values, y, fields=np.tile(np.arange(length, dtype=np.uint32), n))
+    X = sp.csr_matrix((values, indices.astype(np.int32), ends.astype(np.int64)), (n, 9)).copy()
+    settings = SETTINGS | {"learning_rate": "adagrad"}
+    before = indices.copy(), values.copy()
+    clf = SGDClassifier(**settings).fit_stream([batch])
+    assert np.array_equal(indices, before[0]) and np.array_equal(values, before[1])
+    same(clf, SGDClassifier(**settings).partial_fit(X, y, classes=[0, 1]), exact=False)
+    with hogwild.data.write_hog([batch], tmp_path / "rows.hog", shuffle=False) as cache:
+        assert cache.has_fields
+        same(SGDClassifier(**settings, max_iter=1, tol=None).fit(cache), clf, exact=False)
