@@ -154,7 +154,7 @@ def open(
     Returns
     -------
     rows
-        Iterable of `Batch`, with ``n_features`` (None where only the last row tells) and ``reading``. `HogRows` for
+        Iterable of `Batch`, with ``n_features`` (None where only the last row tells) and ``reading``. `HogFile` for
         cache files, which estimators visit in random order.
 
     Raises
