@@ -68,7 +68,7 @@ def _entries(features, crosses, bits, signed):
             magnitude, sign = (h, 1) if h < 2**31 else (2**32 - h, -1)
             amount = amounts[first] * amounts[second] * np.float32(sign if signed else 1)
             if amount:
-                entries.append((f"{texts[first]} * {texts[second]}", magnitude % 2**bits, amount))
+                entries.append((f"{texts[first]}*{texts[second]}", magnitude % 2**bits, amount))
     return entries
 
 

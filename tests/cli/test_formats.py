@@ -149,7 +149,7 @@ def test_crosses(tmp_path):
         run("train", train, "-m", tmp_path / "crossed", *QUICK, *options, "--cross", cross, "--quiet")
         assert accuracy(tmp_path / "crossed", test) > 0.99
         names = run("inspect", tmp_path / "crossed", "--names", train, "--top", 20).stdout
-        assert ("city=Paris * user=u0:" if name == "csv" else "city^Paris*user^u0:") in names, names
+        assert ("city=Paris*user=u0:" if name == "csv" else "city^Paris*user^u0:") in names, names
 
 
 def test_schema(tmp_path):

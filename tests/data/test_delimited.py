@@ -333,7 +333,7 @@ def test_wildcards_cross_every_pair_once():
     names = ("a", "b", "c", "n")
     text_format = table(names, numeric=("n",), categorical=("?",), crosses=(("c", "a"), ("*", "*"), ("a", "a")))
     assert text_format.names(b"1,2,3,4") == [
-        "a=1", "b=2", "c=3", "n", "c=3 * a=1", "a=1 * b=2", "a=1 * n", "b=2 * c=3", "b=2 * n", "c=3 * n",
+        "a=1", "b=2", "c=3", "n", "c=3*a=1", "a=1*b=2", "a=1*n", "b=2*c=3", "b=2*n", "c=3*n",
     ]  # fmt: skip
     assert rows_of(text_format, "1,2,3,4\n").values.tolist() == [1, 1, 1, 4, 1, 1, 4, 1, 4, 4]
     assert rows_of(text_format, "1,,3,0\n").values.tolist() == [1, 1, 1]
@@ -406,7 +406,7 @@ def test_errors_of_labels(content, line, column, expected):
 def test_products_beyond_float32():
     text_format = table(("a", "b"), numeric=("*",), crosses=(("b", "a"),))
     _, *found = parse(text_format, "1,2\n1e30,-1e30\n")
-    assert found == ["numbers whose product, b * a, is within the range of float32", 2, 1]
+    assert found == ["numbers whose product, b*a, is within the range of float32", 2, 1]
 
 
 def test_ranges_of_transformed_numbers():

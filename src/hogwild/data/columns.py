@@ -155,7 +155,7 @@ class Columns:
 
 def cross_name(first: str, second: str) -> str:
     """Name of the cross of two features, for people: its number comes from their hashes (`hashing.cross_hash`)."""
-    return f"{first} * {second}"
+    return f"{first}*{second}"
 
 
 def _is_pattern(name: str) -> bool:
