@@ -166,7 +166,7 @@ def test_rows_stay_in_order_whoever_reads_them(rows, options):
 BOUNDS = "c1bf c280 e09fbf e0a080 ed9fbf eda080 ee8080 f08fbfbf f0908080 f48fbfbf f4908080"
 
 
-@pytest.mark.parametrize("character", map(bytes.fromhex, BOUNDS.split()))
+@pytest.mark.parametrize("character", [bytes.fromhex(digits) for digits in BOUNDS.split()])
 def test_bounds_of_utf8(character):
     for text in (character, b"ascii, " + character, character[:-1], character + b"\x80"):
         compare(Columns(ignore=("i",)), b'{"a": "%s"}\n' % text)
