@@ -52,7 +52,7 @@ def test_rows_beyond_memory_go_through_a_cache(rows, tmp_path):
     assert re.fullmatch(r"cached  [\d.]+ kB, 1,200 rows in \d+ blocks, [\d.]+ s, [\d.]+ .B/s of text", cached)
     assert rest[0].startswith("data      rows.svm: 1,200 rows, 60 features, ")
     assert rest[0].endswith(f"cache {path}")
-    assert re.search(r"trained  T s, R rows/s, 1 thread \(\d+% stepping, \d+% waiting for rows\)", first.text)
+    assert re.search(r"trained  T s, R rows/s, 1 thread; \d+% stepping, \d+% waiting for rows", first.text)
     model = hogwild.load(tmp_path / "m").coef_
     before = path.stat().st_mtime_ns
     again = run(*words)
