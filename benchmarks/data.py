@@ -471,7 +471,7 @@ def main() -> None:
             return args.only in (None, title)
 
         if part("parsing"):
-            results["parsing"] = parsing(folder, 100 * args.scale)
+            results["parsing"] = parsing(folder, 250 * args.scale)
             show_parsing(results["parsing"])
         if part("vw"):
             results["vw"] = against_vw(folder, round(2_080_000 * args.scale))

@@ -119,6 +119,8 @@ class HogFile:
     label_counts : ndarray of int64
         Rows of each of the labels; empty without a table.
     has_weights, has_fields : bool
+    shuffled : bool
+        Whether rows stand in a random order of all of them.
     about : dict
         What the writer was given to keep.
     block_rows : ndarray of int64, shape (n_blocks,)
@@ -186,6 +188,7 @@ class HogFile:
         self.label_counts = np.sum([each.description["label_counts"] for each in opened], axis=0, dtype=np.int64)
         self.has_weights = any(each.form.weights for each in opened)
         self.has_fields = any(each.form.fields for each in opened)
+        self.shuffled = all(each.description["shuffled"] for each in opened)
         self.about: dict[str, Any] = first["about"]
         self.block_rows = np.concatenate([each.index[:, 1] for each in opened]).astype(np.int64)
         self._places = [(file, k) for file in self._files for k in range(len(file.opened.index))]

@@ -128,7 +128,8 @@ def write_hog(
         if rows.n_rows < shards:
             raise ValueError(f"{rows.n_rows} rows do not fill {shards} shards")
         with _named(path):
-            _write_files(rows, survey, paths, min(block_bytes, memory // 8), about, report)
+            kept = {"about": about, "shuffled": shuffle}
+            _write_files(rows, survey, paths, min(block_bytes, memory // 8), kept, report)
     return HogFile(paths if shards > 1 else paths[0])
 
 
@@ -171,10 +172,10 @@ def _write_files(
     survey: Survey,
     paths: list[Path],
     limit: int,
-    about: dict[str, Any],
+    kept: dict[str, Any],
     report: Callable[[str, int, int | None], None],
 ) -> None:
-    """Write all rows to files that appear together."""
+    """Write all rows to files that appear together, with `kept` in their descriptions."""
     form, labels, numbering = survey.form(bool(rows.fields)), survey.table, survey.number()
     n_columns = survey.n_features if numbering is None else len(numbering)
     description = {
@@ -183,7 +184,7 @@ def _write_files(
         "columns": n_columns,
         "labels": {"kind": labels.kind, "distinct": None if labels.distinct is None else labels.distinct.tolist()},
         "numbering_id": None if numbering is None else numbering_id(numbering),
-        "about": about,
+        **kept,
         "writer": f"hogwild {hogwild.__version__}",
     }
     ends = [rows.n_rows * (i + 1) // len(paths) for i in range(len(paths))]

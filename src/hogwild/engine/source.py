@@ -22,11 +22,14 @@ class Block(NamedTuple):
         Rows that take part, ascending; empty for all. Where none does, `rows` are none either.
     n_features : int
         Columns that the rows ask for; 0 where the model has room for them all.
+    mixed : bool
+        Whether the rows stand in a random order already, among many blocks: ``shuffle=True`` leaves it.
     """
 
     rows: Rows
     kept: np.ndarray = NONE
     n_features: int = 0
+    mixed: bool = False
 
     @property
     def n_rows(self) -> int:

@@ -331,7 +331,10 @@ class Training:
         else:
             now.rng_block = self.rng.bit_generator.state
         targets = block.rows.targets
-        shuffle = choose_shuffle(self.shuffle, targets[block.kept] if len(block.kept) else targets)
+        shuffle = self.shuffle
+        if shuffle is True:
+            kept = targets[block.kept] if len(block.kept) else targets
+            shuffle = False if block.mixed else choose_shuffle(True, kept)
         self._order = draw_order(self.rng, block.n_rows, block.kept, shuffle)
         if self._resumed:
             if now.low > block.n_rows:

@@ -29,6 +29,7 @@ from numba.extending import overload
 from hogwild.compiled import OPTIONS, aligned_zeros
 from hogwild.schedules import CHUNK
 
+LANES = 64  # entries of a row that are worked on side by side
 DAMPED, ADD = "damped", "add"  # how the replicas of a parameter array merge
 
 
@@ -49,6 +50,8 @@ class Work(NamedTuple):
     area, count : ndarray of float64, shape (CHUNK,)
         Sums of `scale` and of 1 over the averaged rows of this slice, this row excluded.
     scores, slopes : ndarray, shape (n_columns,)
+    lanes : ndarray, shape (2, LANES)
+        Gradients and sums of squares of some entries of a row, side by side for the vector unit.
     active : ndarray of uint32, shape (n_columns,)
         Columns whose slope is not 0.
     running : ndarray of float64, shape (8,)
@@ -64,6 +67,7 @@ class Work(NamedTuple):
     count: np.ndarray
     scores: np.ndarray
     slopes: np.ndarray
+    lanes: np.ndarray
     active: np.ndarray
     running: np.ndarray
 
@@ -72,8 +76,8 @@ def make_work(n_columns: int, dtype: np.dtype) -> Work:
     """Allocate one thread's memory."""
     clocks = [aligned_zeros(size, np.float64) for size in (CHUNK, CHUNK + 1, CHUNK, CHUNK, CHUNK, CHUNK)]
     scores = [aligned_zeros(n_columns, dtype) for _ in range(2)]
-    active = aligned_zeros(n_columns, np.uint32)
-    return Work(aligned_zeros(CHUNK, np.uint32), *clocks, *scores, active, aligned_zeros(8, np.float64))
+    lanes, active = aligned_zeros((2, LANES), dtype), aligned_zeros(n_columns, np.uint32)
+    return Work(aligned_zeros(CHUNK, np.uint32), *clocks, *scores, lanes, active, aligned_zeros(8, np.float64))
 
 
 def step(rows, i, model, work, k):
