@@ -21,7 +21,7 @@ from hogwild.cli.scores import Scores, check_metric, summary
 from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs, print_table, say_warning
 from hogwild.cli.training_data import InCache, InMemory, Streamed, TrainingData, read_training_data
 from hogwild.data.batch import Batch
-from hogwild.estimators.threads import MIN_ROWS, resolve_n_jobs
+from hogwild.estimators.threads import MIN_ROWS
 
 ENOUGH = 50_000_000  # bytes of text for which a rate of reading says something
 STRONG = 1_000  # alpha x rows from which on the penalty outweighs what the rows say
@@ -158,7 +158,6 @@ def check_report(path: Path) -> None:
 
 def _fit(estimator: Any, history: History, data: TrainingData, quiet: bool) -> bool:
     """Fit; returns whether Ctrl-C ended it early."""
-    head = data.head(MIN_ROWS * resolve_n_jobs(estimator.n_jobs))
     try:
         with live_line("preparing (the first run compiles)", quiet) as history.line:
             with contextlib.suppress(ValueError):  # whatever is wrong with the rows, the fit itself will say it
@@ -173,7 +172,7 @@ def _fit(estimator: Any, history: History, data: TrainingData, quiet: bool) -> b
         smaller = f"--eta0 {estimator.eta0 / 10:g} or --schedule search"
         if estimator.learning_rate == "search":
             smaller = "--schedule adagrad"
-        largest = float(np.abs(head.values).max(initial=0.0))
+        largest = float(np.abs(data.head(MIN_ROWS).values).max(initial=0.0))
         scale = f"; values reach {largest:g}: scale them to about 1" if largest > 10 else ""
         raise CommandError(f"training diverged, no model was written: try {smaller}{scale} ({error})") from None
     finally:
