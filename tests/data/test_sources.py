@@ -42,7 +42,7 @@ def all_rows(*locations, **options):
     ("name", "content", "expected"),
     [
         ("rows.svm", b"", "svmlight"),
-        ("rows.libsvm.gz", gzip.compress(b""), "svmlight"),
+        ("rows.libsvm.gz", gzip.compress(b"", mtime=0), "svmlight"),
         ("rows.ffm", b"", "libffm"),
         ("rows.vw", b"", "vw"),
         ("rows.csv", b"", "csv"),
@@ -65,7 +65,7 @@ def all_rows(*locations, **options):
         ("rows", b"y\tx\n1\t2\n", "tsv"),
         ("rows", b"y,x\n1,2\n", "csv"),
         ("rows", b"y,a|b\n1,2|3\n", "csv"),
-        ("rows.gz", gzip.compress(b"1 0:3:0.5\n"), "libffm"),
+        ("rows.gz", gzip.compress(b"1 0:3:0.5\n", mtime=0), "libffm"),
         ("part-0.xz", lzma.compress(b"y,x\n"), "csv"),
     ],
 )
@@ -184,7 +184,7 @@ def test_a_header_that_does_not_fit_is_an_error_of_the_file(tmp_path):
     path = write(tmp_path / "rows.csv", b"y,\xff\n1,2\n")
     with pytest.raises(DataError, match=r"rows\.csv, line 1: expected column names in UTF-8"):
         open_rows(path, label="y")
-    with pytest.raises(DataError, match=r"rows\.csv, line 1: expected no column is called 'z'|no column is called 'z'"):
+    with pytest.raises(DataError, match=r"rows\.csv, line 1: expected a column called 'z', the columns are"):
         all_rows(write(path, b"y,x\n1,2\n"), label="z")
 
 
@@ -223,15 +223,15 @@ def test_standard_input_is_a_pipe(options, content, name):
 
 def test_rows_behind_urls(tmp_path):
     memory = fsspec.filesystem("memory")
-    memory.pipe("/day/a.csv.gz", gzip.compress(b"y,x\n1,2\n"))
-    memory.pipe("/day/b.csv.gz", gzip.compress(b"y,x\n0,3\n"))
+    memory.pipe("/day/a.csv.gz", gzip.compress(b"y,x\n1,2\n", mtime=0))
+    memory.pipe("/day/b.csv.gz", gzip.compress(b"y,x\n0,3\n", mtime=0))
     try:
         rows = open_rows("memory://day/*.csv.gz", label="y", n_jobs=2)
         assert concatenate(rows).labels.tolist() == [1, 0]
         assert rows.stored_bytes == rows.reading.stored_bytes
         before = rows.fingerprint()
         assert rows.fingerprint() == before
-        memory.pipe("/day/b.csv.gz", gzip.compress(b"y,x\n0,4\n"))
+        memory.pipe("/day/b.csv.gz", gzip.compress(b"y,x\n0,4\n", mtime=0))
         assert rows.fingerprint() != before
     finally:
         memory.store.clear()

@@ -208,7 +208,9 @@ def check_labels(labels: np.ndarray, classes: np.ndarray | None, source: str) ->
     if numbers and labels.dtype.kind == "U":
         raise CommandError(f"{source}: found the label {str(labels[0])!r}, expected numbers as in training")
     if labels.dtype.kind == "f" and np.isnan(labels).any():
-        raise CommandError(f"{source}: found a row without a label, expected one in each row")
+        raise CommandError(
+            f"{source}: found a row without a label, expected one in each row (--label names its column)"
+        )
 
 
 def say_bad_lines(rows: Any, source: str) -> None:

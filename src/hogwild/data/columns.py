@@ -106,7 +106,7 @@ class Columns:
                 written[getattr(self, role)] = role
         absent = next((name for name in written if name not in known), None)
         if absent is not None:
-            raise ValueError(f"no column is called {absent!r}; the columns are {', '.join(map(repr, names))}")
+            raise ValueError(f"a column called {absent!r}, the columns are {', '.join(map(repr, names))}")
         if len(known) < len(names):
             repeated = next(name for name in names if list(names).count(name) > 1)
             raise ValueError(f"columns whose names differ: {repeated!r} stands there twice")
