@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_svmlight import rounded
 from naive_table import encode, rows_of, same_rows, unsigned
 
 from hogwild.data.batch import concatenate, merge_repeats
@@ -130,7 +131,7 @@ def test_weights_blank_lines_and_byte_order_marks():
 
 
 def test_what_float32_has_as_zero_is_none():
-    content = '{"a": 7.006492321624086e-46, "b": 1e-30, "c": 1e-30, "d": 0.0, "e": -0.0, "f": 7.1e-46}'
+    content = '{"a": 7.006492321624085e-46, "b": 1e-30, "c": 1e-30, "d": 0.0, "e": -0.0, "f": 7.1e-46}'
     assert read(Columns(crosses=(("b", "c"),)), content).values.tolist() == [np.float32(1e-30)] * 2 + [2.0**-149]
 
 
@@ -187,3 +188,21 @@ def test_options_are_json():
     text = JsonLines(Columns(label="y", crosses=(("a", "b"),), bits=8))
     assert JsonLines(**json.loads(json.dumps(to_json(text)))) == text
     assert (text.n_features, text.header_lines, text.with_header([])) == (256, 0, text)
+
+
+HALFWAY = (
+    "1.000000059604644775390626",
+    "16777217.0000000001",
+    "-8388608.4999999999999999",
+    "7.006492321624086e-46",
+    "0.1",
+)
+
+
+@pytest.mark.parametrize("numeral", HALFWAY)
+@pytest.mark.parametrize("quoted", [False, True])
+def test_numerals_are_rounded_once(numeral, quoted):
+    line = f'{{"y": 1, "x": "{numeral}"}}' if quoted else f'{{"y": 1, "x": {numeral}}}'
+    for _ in range(2):  # the keys are known the second time
+        found = read(Columns(label="y", numeric=("x",)), "\n".join([line] * 3)).values
+        assert found.tolist() == [rounded(numeral, np.float32)] * 3

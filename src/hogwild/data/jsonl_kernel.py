@@ -13,7 +13,7 @@ import numpy as np
 
 from hogwild.compiled import inlined, kernel, strict_kernel, trailing_zeros
 from hogwild.data.delimited_fields import write_bin
-from hogwild.data.delimited_kernel import BINS, LOG
+from hogwild.data.delimited_kernel import BINS, LOG, PLAIN
 from hogwild.data.hashing_kernel import cross_hash, finished, hashed_index, hashed_sign, with_text
 from hogwild.data.jsonl_keys import DECLINED, ROOT, find
 from hogwild.data.jsonl_plain import CATEGORY, IGNORED, LABEL, LARGEST, NUMBER, OPEN, SMALLEST, WEIGHT
@@ -26,7 +26,8 @@ from hogwild.data.jsonl_tokens import (
     value_end,
     value_of_key,
 )
-from hogwild.data.numerals import NONE, UNSURE, load_word, number
+from hogwild.data.numerals import DECIMAL, INTEGER, NONE, UNSURE, load_word, number
+from hogwild.data.values_kernel import rounds_twice
 
 # Why `read_rows` stopped: at the end, or for more keys or more room for crosses.
 DONE, NEW_KEYS, NO_ROOM = range(3)
@@ -187,7 +188,7 @@ def _scalar(text, p, table, key, kind, in_list, rules, digits):
         if kind != NUMBER or in_list:
             return _category(table, key, text, p + _1, end), 1.0, end + _1, _READ
         value, behind, found = number(text, p + _1)
-        if found in (NONE, UNSURE) or behind != end:
+        if found in (NONE, UNSURE) or behind != end or (rules.transform == PLAIN and rounds_twice(value, found)):
             return h, value, p, _LEFT
         h, value, state = _quantity(table, key, value, rules, digits)
         return h, value, end + _1, state
@@ -199,7 +200,8 @@ def _scalar(text, p, table, key, kind, in_list, rules, digits):
             if not whole or (byte == _MINUS and value == 0.0):
                 return h, value, p, _LEFT
             return _category(table, key, text, p, end), 1.0, end, _READ
-        if in_list:
+        exact = INTEGER if whole and abs(value) < _EXACT else DECIMAL
+        if in_list or (rules.transform == PLAIN and rounds_twice(value, exact)):
             return h, value, p, _LEFT
         h, value, state = _quantity(table, key, value, rules, digits)
         return h, value, end, state

@@ -13,6 +13,7 @@ from hogwild.data.arrow_values import role
 from hogwild.data.batch import Batch
 from hogwild.data.columns import Columns, matches
 from hogwild.data.hashing import cross, hash_names, place
+from hogwild.data.numerals import before_cast
 
 # What becomes of the values under a key; under one that nothing is said of numbers are numbers and texts categories.
 IGNORED, CATEGORY, NUMBER, OPEN, LABEL, WEIGHT = range(6)
@@ -47,7 +48,22 @@ def _no_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-DECODE = json.JSONDecoder(parse_constant=_no_constant).decode
+class _Numeral(float):
+    """A number that keeps its text: a cast of its float64 to float32 may round the numeral the wrong way."""
+
+    __slots__ = ("text",)
+
+
+_NUMBERS = (int, float, _Numeral)
+
+
+def _numeral(text: str) -> float:
+    kept = _Numeral(text)
+    kept.text = text
+    return kept
+
+
+DECODE = json.JSONDecoder(parse_constant=_no_constant, parse_float=_numeral).decode
 
 
 class PlainRows:
@@ -121,7 +137,7 @@ class PlainRows:
             elif value is None or value == "":
                 if self.columns.missing == "category":
                     self._add(key, f"{key}=", 1.0)
-            elif kind == NUMBER or (kind == OPEN and type(value) in (int, float)):
+            elif kind == NUMBER or (kind == OPEN and type(value) in _NUMBERS):
                 self._number(key, value)
             else:
                 self._add(key, f"{key}={_text(value)}", 1.0)
@@ -137,7 +153,7 @@ class PlainRows:
         if element is None or element == "":
             if self.columns.missing == "category":
                 self._add(None, f"{key}=", 1.0)
-        elif type(element) is str or (self._kinds[key] == CATEGORY and type(element) in (int, float, bool)):
+        elif type(element) is str or (self._kinds[key] == CATEGORY and type(element) in (*_NUMBERS, bool)):
             self._add(None, f"{key}={_text(element)}", 1.0)
         else:
             raise _WrongValueError(key, "a list of texts (or of numbers, if the key is listed as categorical)")
@@ -145,6 +161,9 @@ class PlainRows:
     def _number(self, key: str, value: Any) -> None:
         try:
             number = float(value)
+            text = getattr(value, "text", value)
+            if self.columns.transform == "none" and type(text) is str and math.isfinite(number):
+                number = float(before_cast(text, np.float64(number)))
         except (ValueError, OverflowError):
             raise _WrongValueError(key, "a number within the range of float32") from None
         transform = self.columns.transform
@@ -162,12 +181,12 @@ class PlainRows:
             self._add(key, key, number)
 
     def _label(self, key: str, value: Any) -> None:
-        if type(value) in (dict, list) or (type(value) in (int, float) and not abs(value) < 1e308):
+        if type(value) in (dict, list) or (type(value) in _NUMBERS and not abs(value) < 1e308):
             raise _WrongValueError(key, "a label, a finite number or text")
         self.labels[-1] = int(value) if type(value) is bool else value
 
     def _weight(self, key: str, value: Any) -> float:
-        if type(value) not in (int, float) or not 0 <= value <= LARGEST:
+        if type(value) not in _NUMBERS or not 0 <= value <= LARGEST:
             raise _WrongValueError(key, "a weight, a finite number of at least 0")
         return float(value)
 
@@ -216,7 +235,7 @@ def _text(value: Any) -> str:
     """A category's value: true and not True, 3 for 3.0."""
     if type(value) is bool:
         return "true" if value else "false"
-    return str(int(value)) if type(value) is float and value.is_integer() and abs(value) < 2**53 else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else str(value)
 
 
 def join_labels(labels: list[Any]) -> tuple[np.ndarray, int | None]:

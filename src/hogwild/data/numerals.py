@@ -273,9 +273,16 @@ def decide(text: str, dtype: np.dtype) -> np.floating:
     with np.errstate(over="ignore", under="ignore"):
         if dtype == np.float64 or value == 0 or not np.isfinite(value):
             return dtype.type(value)
-        # Of the two float64 around the numeral the odd one is never halfway between two numbers of float32, and lies on
-        # the numeral's side of whatever is.
-        exact, near = Decimal(text), Decimal(float(value))
-        if exact != near and not value.view(np.uint64) & np.uint64(1):
-            value = np.nextafter(value, np.inf if exact > near else -np.inf)
-        return dtype.type(value)
+        return dtype.type(before_cast(text, value))
+
+
+def before_cast(text: str, value: np.float64) -> np.float64:
+    """Return a float64 that a cast to float32 rounds as the numeral `text` itself; `value` is the nearest to that.
+
+    Of the two float64 around the numeral the odd one is never halfway between two numbers of float32, and lies on the
+    numeral's side of whatever is.
+    """
+    exact, near = Decimal(text), Decimal(float(value))
+    if exact != near and not value.view(np.uint64) & np.uint64(1):
+        return np.nextafter(value, np.inf if exact > near else -np.inf)
+    return value
