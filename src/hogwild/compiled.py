@@ -111,7 +111,7 @@ class _KernelCache(FunctionCache):
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         target_context.refresh()
-        if not self._enabled:
+        if not self._enabled or _holds_function(signature):
             return None
         try:
             stored = self._path(signature, target_context.codegen()).read_bytes()
@@ -123,7 +123,7 @@ class _KernelCache(FunctionCache):
             return None
 
     def save_overload(self, signature: Any, data: Any) -> None:
-        if not self._enabled or not self._implementation.check_cachable(data):
+        if not self._enabled or _holds_function(data.signature.args) or not self._implementation.check_cachable(data):
             return
         from numba.core.serialize import dumps
 
@@ -135,6 +135,11 @@ class _KernelCache(FunctionCache):
             os.replace(file.name, self._path(signature, data.codegen))
         except OSError:  # a full disk costs the next process a compilation, never a fit
             return
+
+
+def _holds_function(signature: Any) -> bool:
+    """Whether a user's compiled function is among the arguments: such code is of no use to another process."""
+    return "CPUDispatcher(" in str(signature)
 
 
 def kernel(function: Callable) -> Callable:

@@ -7,12 +7,16 @@ objective can be compared term by term.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numba import types
+from numba.extending import overload
 
-from hogwild.compiled import inlined, select
+from hogwild.compiled import OPTIONS, inlined, select
 
 PIECEWISE_LINEAR = 0.25  # curvature that a piecewise-linear loss counts with when replicas merge
 
@@ -26,17 +30,23 @@ class Loss(NamedTuple):
         Compiled ``f(y, p, a) -> float``.
     curvature : float
         Largest second derivative; 1/4 for piecewise-linear losses (replicas' merges only).
-    parameter : float or None
-        Fixed parameter ``a``; None where it is the estimator's ``epsilon``.
+    parameter : float or str
+        Parameter ``a``: a number, or the name of the estimator's parameter (``"epsilon"``, ``"quantile"``).
     margin : bool
         Whether the loss is one of ``y * p`` (classification only).
+    numbers : bool
+        Whether it is for regression only.
+    lowest : float
+        Smallest target.
     """
 
     value: Callable
     derivative: Callable
     curvature: float
-    parameter: float | None = 0.0
+    parameter: float | str = 0.0
     margin: bool = False
+    numbers: bool = False
+    lowest: float = -math.inf
 
 
 @inlined
@@ -136,6 +146,29 @@ def _log_derivative(y, p, a):
     return -y * (e if z > 0 else 1.0) / (1.0 + e)
 
 
+@inlined
+def _quantile_value(y, p, a):
+    r = y - p
+    return a * r if r >= 0 else (a - 1.0) * r
+
+
+@inlined
+def _quantile_derivative(y, p, a):
+    if y > p:
+        return -a
+    return 1.0 - a if p > y else 0.0 * a
+
+
+@inlined
+def _poisson_value(y, p, a):
+    return np.exp(p) - y * p
+
+
+@inlined
+def _poisson_derivative(y, p, a):
+    return np.exp(p) - y
+
+
 LOSSES: dict[str, Loss] = {
     "hinge": Loss(_hinge_value, _hinge_derivative, PIECEWISE_LINEAR, 1.0, margin=True),
     "log_loss": Loss(_log_value, _log_derivative, 0.25, margin=True),
@@ -143,11 +176,15 @@ LOSSES: dict[str, Loss] = {
     "squared_hinge": Loss(_squared_hinge_value, _squared_hinge_derivative, 2.0, 1.0, margin=True),
     "perceptron": Loss(_hinge_value, _hinge_derivative, PIECEWISE_LINEAR, 0.0, margin=True),
     "squared_error": Loss(_squared_value, _squared_derivative, 1.0),
-    "huber": Loss(_huber_value, _huber_derivative, 1.0, None),
-    "epsilon_insensitive": Loss(_epsilon_insensitive_value, _epsilon_insensitive_derivative, PIECEWISE_LINEAR, None),
-    "squared_epsilon_insensitive": Loss(
-        _squared_epsilon_insensitive_value, _squared_epsilon_insensitive_derivative, 2.0, None
+    "huber": Loss(_huber_value, _huber_derivative, 1.0, "epsilon"),
+    "epsilon_insensitive": Loss(
+        _epsilon_insensitive_value, _epsilon_insensitive_derivative, PIECEWISE_LINEAR, "epsilon"
     ),
+    "squared_epsilon_insensitive": Loss(
+        _squared_epsilon_insensitive_value, _squared_epsilon_insensitive_derivative, 2.0, "epsilon"
+    ),
+    "quantile": Loss(_quantile_value, _quantile_derivative, PIECEWISE_LINEAR, "quantile", numbers=True),
+    "poisson": Loss(_poisson_value, _poisson_derivative, math.inf, numbers=True, lowest=0.0),
 }
 
 loss_value = select([loss.value for loss in LOSSES.values()])
@@ -157,3 +194,73 @@ loss_derivative = select([loss.derivative for loss in LOSSES.values()])
 def loss_id(name: str) -> int:
     """Number by which kernels know the loss `name`."""
     return list(LOSSES).index(name)
+
+
+# ------------------------------------------------------------------------------------------------ a user's own loss
+
+
+def value_at(settings, y, p):
+    """Loss of a row by `settings`: the table's, or the user's own (`settings.value`)."""
+    raise NotImplementedError
+
+
+def derivative_at(settings, y, p):
+    """Derivative of that loss with respect to the score `p`."""
+    raise NotImplementedError
+
+
+_INLINE = {**OPTIONS, "forceinline": True}
+
+
+def _is_own(settings: types.Type) -> bool:
+    return not isinstance(settings.types[settings.fields.index("value")], types.NoneType)
+
+
+@overload(value_at, jit_options=_INLINE)
+def _value_at(settings, y, p):
+    if _is_own(settings):
+        return lambda settings, y, p: settings.value(y, p)
+    return lambda settings, y, p: loss_value(settings.loss, y, p, settings.parameter)
+
+
+@overload(derivative_at, jit_options=_INLINE)
+def _derivative_at(settings, y, p):
+    if _is_own(settings):
+        return lambda settings, y, p: settings.derivative(y, p)
+    return lambda settings, y, p: loss_derivative(settings.loss, y, p, settings.parameter)
+
+
+class OwnLoss(NamedTuple):
+    """A user's own loss: compiled ``value(y, p)`` and ``derivative(y, p)``, and its name."""
+
+    value: Callable
+    derivative: Callable
+    name: str
+
+
+@functools.lru_cache(maxsize=64)
+def own_loss(value: Callable, derivative: Callable) -> OwnLoss:
+    """Compile a user's pair of scalar functions; the same pair is compiled once in a process.
+
+    Raises
+    ------
+    ValueError
+        If Numba cannot compile one of them, or it does not return a number.
+    """
+    names, compiled = [], []
+    for what, function in (("value", value), ("derivative", derivative)):
+        python = getattr(function, "py_func", function)
+        name = f"{getattr(python, '__module__', '')}.{getattr(python, '__qualname__', repr(python))}"
+        try:
+            ours = inlined(python)
+            found = ours(1.0, 0.5)
+        except Exception as error:
+            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            raise ValueError(
+                f"the loss's {what} {name} cannot be compiled ({reason}): expected a scalar function f(y, p) of numbers"
+            ) from error
+        if not isinstance(found, float | int):
+            raise ValueError(f"the loss's {what} {name} returned {found!r}, expected a number")
+        names.append(name)
+        compiled.append(ours)
+    return OwnLoss(*compiled, names[0])

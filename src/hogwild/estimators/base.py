@@ -38,17 +38,18 @@ from hogwild.estimators.progress import Reporter
 from hogwild.estimators.sources import CacheSource, StreamSource, held_out_score, is_cache
 from hogwild.estimators.step_size import search_eta0
 from hogwild.estimators.threads import counted, resolve_n_jobs, threads_for
-from hogwild.losses import LOSSES
+from hogwild.losses import LOSSES, own_loss
 from hogwild.schedules import SCHEDULES
 from hogwild.steps.rows import Rows, as_rows
 
+_DEFAULTS = {"epsilon": 0.1, "quantile": 0.5}  # parameters of losses
 MAX_INT = np.iinfo(np.int32).max
 REGRESSION_LOSSES = [name for name, loss in LOSSES.items() if not loss.margin]
 
 
 def loss_functions(names: Iterable[str]) -> dict[str, tuple]:
     """Losses by name, each with its default parameter, as scikit-learn's classes list them."""
-    return {name: (LOSSES[name], 0.1 if LOSSES[name].parameter is None else LOSSES[name].parameter) for name in names}
+    return {name: (LOSSES[name], _DEFAULTS.get(LOSSES[name].parameter, LOSSES[name].parameter)) for name in names}
 
 
 class BaseSGD(SparseCoefMixin, BaseEstimator):
@@ -105,8 +106,10 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
 
     def _options(self) -> LinearOptions:
         return LinearOptions(
-            loss=self.loss,
+            loss=self.loss if isinstance(self.loss, str) else own_loss(*self.loss),
+            multi_class=getattr(self, "multi_class", "ovr"),
             epsilon=self.epsilon,
+            quantile=getattr(self, "quantile", 0.5),
             penalty=self.penalty,
             alpha=self.alpha,
             l1_ratio=self.l1_ratio or 0.0,

@@ -11,10 +11,15 @@ import numpy as np
 
 from hogwild.compiled import aligned_copy, aligned_zeros, inlined, kernel
 from hogwild.engine.task import Merge, Task
-from hogwild.losses import LOSSES, loss_derivative, loss_id, loss_value
+from hogwild.losses import LOSSES, OwnLoss, loss_id, value_at
 from hogwild.schedules import Schedule, schedule_id
-from hogwild.steps.linear import LAZY, MERGES, AdaGrad, Ftrl, Settings, Sgd, add_scores
+from hogwild.steps.adagrad import AdaGrad
+from hogwild.steps.base import LAZY, MERGES, make_work
+from hogwild.steps.ftrl import Ftrl
+from hogwild.steps.linear import MULTICLASS, Settings, class_weight, columns_curvature, columns_loss, secant
+from hogwild.steps.products import add_scores, row_weight
 from hogwild.steps.rows import Rows, feature, span, value
+from hogwild.steps.sgd import Sgd
 
 LARGE = 1 << 20  # bytes of weights from which on they are prefetched: a core's L2 cache
 COSTS = {Sgd: 1.0, AdaGrad: 2.5, Ftrl: 5.0}  # time of a step beside plain SGD's
@@ -97,8 +102,10 @@ def _by_feature(name: str) -> bool:
 class LinearOptions(NamedTuple):
     """The parameters of an SGD estimator that shape the task."""
 
-    loss: str
+    loss: str | OwnLoss
+    multi_class: str
     epsilon: float
+    quantile: float
     penalty: str | None
     alpha: float
     l1_ratio: float
@@ -109,6 +116,20 @@ class LinearOptions(NamedTuple):
     fit_intercept: bool
     intercept_decay: float
     average: int
+
+    @property
+    def parameter(self) -> float:
+        """The loss's own parameter."""
+        if isinstance(self.loss, OwnLoss):
+            return 0.0
+        parameter = LOSSES[self.loss].parameter
+        return float(getattr(self, parameter) if isinstance(parameter, str) else parameter)
+
+    def slope(self, y: float, p: float) -> float:
+        """Derivative of the loss of one row."""
+        if isinstance(self.loss, OwnLoss):
+            return self.loss.derivative(y, p)
+        return LOSSES[self.loss].derivative(y, p, self.parameter)
 
 
 def l1_share(penalty: str | None, l1_ratio: float | None) -> float:
@@ -151,10 +172,8 @@ def make_schedule(options: LinearOptions, eta0: float) -> Schedule:
     alpha = options.alpha if options.penalty is not None else 0.0
     shift = 0.0
     if options.learning_rate == "optimal":
-        loss = LOSSES[options.loss]
         typical = math.sqrt(1.0 / math.sqrt(options.alpha))
-        slope = loss.derivative(1.0, -typical, options.epsilon if loss.parameter is None else loss.parameter)
-        shift = 1.0 / (typical / max(1.0, slope) * options.alpha) - 1.0
+        shift = 1.0 / (typical / max(1.0, options.slope(1.0, -typical)) * options.alpha) - 1.0
     if rule is None:
         decay, shrink, by_eta = alpha * (1.0 - share), alpha * share, True
     else:
@@ -183,11 +202,14 @@ def make_task(
 ) -> Task:
     """Put state, rows and options together; the task changes the state's arrays in place."""
     rule = UPDATE_RULES.get(options.learning_rate, Sgd)
-    loss = LOSSES[options.loss]
+    own = options.loss if isinstance(options.loss, OwnLoss) else None
     passive = {"pa1": 1, "pa2": 2}.get(options.learning_rate, 0)
     settings = Settings(
-        loss=loss_id(options.loss),
-        parameter=float(options.epsilon if loss.parameter is None else loss.parameter),
+        loss=0 if own else loss_id(options.loss),
+        parameter=options.parameter,
+        value=own.value if own else None,
+        derivative=own.derivative if own else None,
+        multiclass=MULTICLASS.index(options.multi_class),
         passive=passive,
         aggressiveness=float(eta0),
         eta0=float(eta0),
@@ -239,38 +261,40 @@ def penalty_value(options: LinearOptions, coef: np.ndarray) -> float:
 # ------------------------------------------------------------------------------------------------ mean loss of a sample
 
 
+@inlined
+def _predict(rows, i, coef, intercept, work):
+    """Write the scores of row `i` to ``work.predictions``."""
+    columns = np.uint64(intercept.size)
+    for c in range(columns):
+        work.scores[c] = intercept[c]
+    add_scores(rows, i, coef, work.scores)
+    for c in range(columns):
+        work.predictions[c] = work.scores[c]
+
+
 @kernel
-def _sum_loss(rows, sample, coef, intercept, settings, scores):
+def _sum_loss(rows, sample, coef, intercept, settings, work):
     total = 0.0
     for k in range(np.uint64(sample.size)):
         i = sample[k]
-        for c in range(np.uint64(intercept.size)):
-            scores[c] = intercept[c]
-        add_scores(rows, i, coef, scores)
-        total += _row_loss(rows, i, scores, settings)
+        _predict(rows, i, coef, intercept, work)
+        if intercept.size > 1:
+            total += columns_loss(rows, i, settings, work) * row_weight(rows, i)
+        else:
+            y = rows.targets[i]
+            loss = value_at(settings, y, work.predictions[0])
+            total += loss * class_weight(settings, y, np.uint64(0)) * row_weight(rows, i)
     return total
-
-
-@inlined
-def _row_loss(rows, i, scores, settings):
-    total, many = 0.0, scores.size > 1
-    for c in range(np.uint64(scores.size)):
-        y = rows.targets[i]
-        if many:
-            y = rows.targets.dtype.type(1.0 if y == c else -1.0)
-        loss = loss_value(settings.loss, y, scores[c], settings.parameter)
-        total += loss * (settings.positive[c] if y > 0 else settings.negative[c])
-    return total * (rows.weights[i] if rows.weights.size else rows.values.dtype.type(1))
 
 
 def mean_loss(rows: Rows, sample: np.ndarray, coef: np.ndarray, intercept: np.ndarray, settings: Settings) -> float:
     """Mean loss over the rows `sample`, class and row weights included."""
-    scores = np.empty(len(intercept), rows.values.dtype)
-    return _sum_loss(rows, sample, coef, intercept, settings, scores) / max(1, len(sample))
+    work = make_work(len(intercept), rows.values.dtype)
+    return _sum_loss(rows, sample, coef, intercept, settings, work) / max(1, len(sample))
 
 
 @kernel
-def _add_curvature(rows, sample, coef, intercept, settings, scores, by_feature, by_intercept):
+def _add_curvature(rows, sample, coef, intercept, settings, work, by_feature, by_intercept):
     """Sum ``|x_ij| (|x_i|_1 + 1) h_i`` over the sample for each weight, and ``(|x_i|_1 + 1) h_i`` for intercepts."""
     columns = np.uint64(intercept.size)
     bias = 1.0 if settings.fit_intercept else 0.0
@@ -280,31 +304,23 @@ def _add_curvature(rows, sample, coef, intercept, settings, scores, by_feature, 
         length = bias
         for j in range(start, stop):
             length += abs(value(rows, i, j))
+        length *= row_weight(rows, i)
+        _predict(rows, i, coef, intercept, work)
+        if settings.passive:  # a passive-aggressive step is a Newton step that mends the row's whole loss
+            for c in range(columns):
+                work.derivatives[c] = 1.0
+        elif columns > np.uint64(1):
+            columns_curvature(rows, i, settings, work)
+        else:
+            work.derivatives[0] = secant(settings, rows.targets[i], work.predictions[0], np.uint64(0))
         for c in range(columns):
-            scores[c] = intercept[c]
-        add_scores(rows, i, coef, scores)
-        for c in range(columns):
-            scores[c] = _secant(rows, i, scores, settings, c) * length
-            by_intercept[c] += scores[c]
+            work.scores[c] = work.derivatives[c] * length
+            by_intercept[c] += work.scores[c]
         for j in range(start, stop if by_feature.size else start):
             x = abs(value(rows, i, j))
             first = np.uint64(feature(rows, j)) * columns
             for c in range(columns):
-                by_feature[first + c] += x * scores[c]
-
-
-@inlined
-def _secant(rows, i, scores, settings, c):
-    """Second derivative of the loss as a difference quotient over a margin of +-1: kinks count too."""
-    y = rows.targets[i]
-    if scores.size > 1:
-        y = rows.targets.dtype.type(1.0 if y == c else -1.0)
-    if settings.passive:  # a passive-aggressive step is a Newton step that mends the row's whole loss
-        return rows.values.dtype.type(1.0)
-    above = loss_derivative(settings.loss, y, scores[c] + 1.0, settings.parameter)
-    below = loss_derivative(settings.loss, y, scores[c] - 1.0, settings.parameter)
-    weight = settings.positive[c] if y > 0 else settings.negative[c]
-    return 0.5 * (above - below) * weight * (rows.weights[i] if rows.weights.size else 1.0)
+                by_feature[first + c] += x * work.scores[c]
 
 
 def curvature_bound(
@@ -315,10 +331,10 @@ def curvature_bound(
     ``c_j = mean_i l''_i |x_ij| (|x_i|_1 + 1)``; the mean of l'' where the weights are is several times less than its
     maximum once most rows are well classified.
     """
-    scores = np.empty(len(model.intercept), rows.values.dtype)
+    work = make_work(len(model.intercept), rows.values.dtype)
     weights = np.zeros(model.coef.size if by_feature else 0, np.float32)
     intercepts = np.zeros(len(model.intercept), np.float32)
-    _add_curvature(rows, sample, model.coef, model.intercept, model.settings, scores, weights, intercepts)
+    _add_curvature(rows, sample, model.coef, model.intercept, model.settings, work, weights, intercepts)
     size = np.float32(max(1, len(sample)))
     bounds = {"intercept": intercepts / size}
     if by_feature:

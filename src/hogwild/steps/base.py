@@ -5,6 +5,9 @@ A model registers functions for its NamedTuple of arrays and settings:
 ``step(rows, i, model, work, k) -> float``
     What row `i` does to the parameters, in place; returns the row's loss before the update. `k` is the row's place in
     `work`, the thread's own scratch memory (step sizes, penalties, scores).
+``measure(rows, i, model, work, k) -> float``, ``apply(rows, i, model, work, k)``
+    The same in two parts, for the engines that put time or other rows between them: what the row's derivatives are
+    (written to ``work.derivatives``; returns the loss), and the update that follows from them.
 ``settle(model, low, high, scale, penalty, area, count)``
     Brings what is kept lazily (penalty, average) of the flat parameters low..high (those with a row for each feature,
     then the others) up to the row clock.
@@ -28,6 +31,7 @@ from numba.extending import overload
 
 from hogwild.compiled import OPTIONS, aligned_zeros
 from hogwild.schedules import CHUNK
+from hogwild.steps.rows import INLINE
 
 LANES = 64  # entries of a row that are worked on side by side
 DAMPED, ADD = "damped", "add"  # how the replicas of a parameter array merge
@@ -49,7 +53,10 @@ class Work(NamedTuple):
         L1 penalty (or the rule's own) accumulated since the start of training, this row included.
     area, count : ndarray of float64, shape (CHUNK,)
         Sums of `scale` and of 1 over the averaged rows of this slice, this row excluded.
-    scores, slopes : ndarray, shape (n_columns,)
+    predictions, derivatives : ndarray of float64, shape (n_columns,)
+        Scores of the row with scale and intercept, and the derivatives of its loss with respect to them.
+    scores, factors : ndarray, shape (n_columns,)
+        Products of the row and the stored weights, and factors of the row in their change.
     lanes : ndarray, shape (2, LANES)
         Gradients and sums of squares of some entries of a row, side by side for the vector unit.
     active : ndarray of uint32, shape (n_columns,)
@@ -65,8 +72,10 @@ class Work(NamedTuple):
     penalty: np.ndarray
     area: np.ndarray
     count: np.ndarray
+    predictions: np.ndarray
+    derivatives: np.ndarray
     scores: np.ndarray
-    slopes: np.ndarray
+    factors: np.ndarray
     lanes: np.ndarray
     active: np.ndarray
     running: np.ndarray
@@ -75,7 +84,7 @@ class Work(NamedTuple):
 def make_work(n_columns: int, dtype: np.dtype) -> Work:
     """Allocate one thread's memory."""
     clocks = [aligned_zeros(size, np.float64) for size in (CHUNK, CHUNK + 1, CHUNK, CHUNK, CHUNK, CHUNK)]
-    scores = [aligned_zeros(n_columns, dtype) for _ in range(2)]
+    scores = [aligned_zeros(n_columns, kind) for kind in (np.float64, np.float64, dtype, dtype)]
     lanes, active = aligned_zeros((2, LANES), dtype), aligned_zeros(n_columns, np.uint32)
     return Work(aligned_zeros(CHUNK, np.uint32), *clocks, *scores, lanes, active, aligned_zeros(8, np.float64))
 
@@ -101,16 +110,56 @@ def prefetch_weights(rows, i, model):
 
 
 _STEPS: dict[type, Callable[[types.Type], Callable]] = {}
+_PARTS: dict[type, Callable[[types.Type], tuple[Callable, Callable]]] = {}
 _SETTLES: dict[type, Callable] = {}
 _FOLDS: dict[type, Callable] = {}
 _PREFETCHES: dict[type, Callable] = {}
+MERGES: dict[type, dict[str, tuple[str, bool]]] = {}  # array: (how replicas merge, has it a row a feature)
+LAZY: dict[type, tuple[str, ...]] = {}  # model: further arrays by feature, which merges keep up to date
 
 
 def register(
-    model: type, *, step: Callable[[types.Type], Callable], settle: Callable, fold: Callable, prefetch: Callable
+    model: type,
+    *,
+    step: Callable[[types.Type], Callable] | None = None,
+    parts: Callable[[types.Type], tuple[Callable, Callable]] | None = None,
+    settle: Callable,
+    fold: Callable,
+    prefetch: Callable,
+    merges: dict[str, tuple[str, bool]],
+    lazy: tuple[str, ...] = (),
 ) -> None:
-    """Register the functions of a model class; `step` maps the compiler's type of the model to the function."""
-    _STEPS[model], _SETTLES[model], _FOLDS[model], _PREFETCHES[model] = step, settle, fold, prefetch
+    """Register the functions of a model class, and how its arrays merge.
+
+    `step` maps the compiler's type of the model to the function, or `parts` maps it to ``(measure, apply)``.
+    """
+    MERGES[model], LAZY[model] = merges, lazy
+    _SETTLES[model], _FOLDS[model], _PREFETCHES[model] = settle, fold, prefetch
+    if parts is not None:
+        _PARTS[model] = parts
+        step = step or (lambda model: _whole)
+    _STEPS[model] = step
+
+
+def has_parts(model: type) -> bool:
+    """Whether steps of the model class come in two parts."""
+    return model in _PARTS
+
+
+def measure(rows, i, model, work, k):
+    """Write the derivatives of row `i` to ``work.derivatives``; returns its loss."""
+    raise NotImplementedError
+
+
+def apply(rows, i, model, work, k):
+    """Let row `i` change the parameters by ``work.derivatives``."""
+    raise NotImplementedError
+
+
+def _whole(rows, i, model, work, k):
+    loss = measure(rows, i, model, work, k)
+    apply(rows, i, model, work, k)
+    return loss
 
 
 def _registered(table: dict, model: types.Type) -> Callable | None:
@@ -121,6 +170,18 @@ def _registered(table: dict, model: types.Type) -> Callable | None:
 def _step(rows, i, model, work, k):
     choose = _registered(_STEPS, model)
     return choose(model) if choose else None
+
+
+@overload(measure, jit_options=INLINE)
+def _measure(rows, i, model, work, k):
+    choose = _registered(_PARTS, model)
+    return choose(model)[0] if choose else None
+
+
+@overload(apply, jit_options=INLINE)
+def _apply(rows, i, model, work, k):
+    choose = _registered(_PARTS, model)
+    return choose(model)[1] if choose else None
 
 
 @overload(settle, jit_options=OPTIONS)
