@@ -26,7 +26,7 @@ class Loss:
     value: Callable[[float, float, float], float]
     derivative: Callable[[float, float, float], float]
     kinks: Callable[[float, float], list[float]]
-    parameter: float | None = 0.0  # None: the estimator's epsilon
+    parameter: float | str = 0.0  # or the name of the estimator's parameter
     margin: bool = False
     smooth: bool = True  # whether the derivative is continuous
 
@@ -43,6 +43,10 @@ def log_loss_derivative(y: float, p: float, a: float) -> float:
 
 def hinge_derivative(y: float, p: float, a: float) -> float:
     return -y if y * p <= a else 0.0
+
+
+def exp(p: float) -> float:
+    return math.exp(p) if p < 700 else math.inf
 
 
 LOSSES = {
@@ -71,21 +75,29 @@ LOSSES = {
         lambda y, p, a: (p - y) ** 2 / 2.0 if abs(p - y) <= a else a * abs(p - y) - a * a / 2.0,
         lambda y, p, a: p - y if abs(p - y) <= a else a * sign(p - y),
         lambda y, a: [y - a, y + a],
-        None,
+        "epsilon",
     ),
     "epsilon_insensitive": Loss(
         lambda y, p, a: max(0.0, abs(y - p) - a),
         lambda y, p, a: sign(p - y) if abs(p - y) > a else 0.0,
         lambda y, a: [y - a, y + a],
-        None,
+        "epsilon",
         smooth=False,
     ),
     "squared_epsilon_insensitive": Loss(
         lambda y, p, a: max(0.0, abs(y - p) - a) ** 2,
         lambda y, p, a: 2.0 * sign(p - y) * max(0.0, abs(p - y) - a),
         lambda y, a: [y - a, y + a],
-        None,
+        "epsilon",
     ),
+    "quantile": Loss(
+        lambda y, p, a: a * max(y - p, 0.0) + (1.0 - a) * max(p - y, 0.0),
+        lambda y, p, a: -a if p < y else (1.0 - a if p > y else 0.0),
+        lambda y, a: [y],
+        "quantile",
+        smooth=False,
+    ),
+    "poisson": Loss(lambda y, p, a: exp(p) - y * p, lambda y, p, a: exp(p) - y, lambda y, a: []),
 }
 
 
@@ -106,6 +118,7 @@ class Settings:
     decay: float = 0.9
     beta: float = 1.0
     epsilon: float = 0.1
+    quantile: float = 0.5
     fit_intercept: bool = True
     intercept_decay: float = 1.0
     average: int = 0
@@ -113,7 +126,7 @@ class Settings:
     @property
     def parameter(self) -> float:
         fixed = LOSSES[self.loss].parameter
-        return self.epsilon if fixed is None else fixed
+        return getattr(self, fixed) if isinstance(fixed, str) else fixed
 
     @property
     def strength(self) -> float:

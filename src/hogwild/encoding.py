@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 
 from hogwild.engine import engines
+from hogwild.losses import SavedLoss
 
 _KINDS = "iufbU"  # dtypes of labels; others are written as Python objects of one of these kinds
 _ENGINES = {kind.__name__: kind for kind in engines.Engine.__args__}
 
 
 def encode(value: Any) -> Any:
-    """Return what `json.dumps` can write for a number, str, bool, None, list, dict or engine.
+    """Return what `json.dumps` can write for a number, str, bool, None, list, dict, engine or the name of a loss.
 
     Raises
     ------
@@ -34,6 +35,8 @@ def encode(value: Any) -> Any:
         value = value.item()
     if type(value) is float and not math.isfinite(value):
         return {"float": str(value)}
+    if isinstance(value, SavedLoss):
+        return {"own_loss": str(value)}
     if value is None or type(value) in (bool, int, float, str):
         return value
     if type(value) is list:
@@ -56,6 +59,8 @@ def decode(value: Any) -> Any:
         return float(value["float"])
     if "dict" in value:
         return {decode(key): decode(item) for key, item in value["dict"]}
+    if "own_loss" in value:
+        return SavedLoss(value["own_loss"])
     if "engine" in value:
         return _ENGINES[value["engine"]](**{name: decode(field) for name, field in value["fields"].items()})
     raise ValueError(f"unknown encoding {value!r:.80}")

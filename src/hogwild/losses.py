@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -191,6 +192,11 @@ loss_value = select([loss.value for loss in LOSSES.values()])
 loss_derivative = select([loss.derivative for loss in LOSSES.values()])
 
 
+CLASSIFICATION = tuple(name for name, loss in LOSSES.items() if not loss.numbers)
+REGRESSION = tuple(name for name, loss in LOSSES.items() if not loss.margin)
+DEFAULTS = {"epsilon": 0.1, "quantile": 0.5}  # of the estimators' parameters that losses have
+
+
 def loss_id(name: str) -> int:
     """Number by which kernels know the loss `name`."""
     return list(LOSSES).index(name)
@@ -238,6 +244,12 @@ class OwnLoss(NamedTuple):
     name: str
 
 
+class SavedLoss(str):
+    """Name of a user's loss, in a model that was loaded from a file: files hold no code."""
+
+    __slots__ = ()
+
+
 @functools.lru_cache(maxsize=64)
 def own_loss(value: Callable, derivative: Callable) -> OwnLoss:
     """Compile a user's pair of scalar functions; the same pair is compiled once in a process.
@@ -255,7 +267,8 @@ def own_loss(value: Callable, derivative: Callable) -> OwnLoss:
             ours = inlined(python)
             found = ours(1.0, 0.5)
         except Exception as error:
-            reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+            lines = [line for line in str(error).splitlines() if line and not line.startswith("Failed in nopython")]
+            reason = re.sub(r"\x1b\[\d+m", "", lines[0]) if lines else type(error).__name__
             raise ValueError(
                 f"the loss's {what} {name} cannot be compiled ({reason}): expected a scalar function f(y, p) of numbers"
             ) from error

@@ -17,6 +17,7 @@ import numpy as np
 
 from hogwild.data.errors import DataError
 from hogwild.encoding import decode, decode_labels, encode, encode_labels
+from hogwild.losses import SavedLoss, own_loss
 from hogwild.storage import DIGEST, digest, write
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def save(
     Parameters
     ----------
     estimator : SGDClassifier or SGDRegressor
-        A callback and a RandomState object are left out: the loaded estimator has None in their place.
+        A callback and a RandomState object are left out: the loaded estimator has None in their place. A loss of your
+        own is saved by name: the loaded estimator predicts, and trains on once ``set_params(loss=...)`` has given it.
     path : str or path-like
         An existing file is replaced; the name is free, ``.safetensors`` is usual.
     extra : mapping, optional
@@ -103,6 +105,8 @@ def save(
     arrays |= {f"{_OWN}{key}": np.ascontiguousarray(array) for key, array in own.items()}
     absent, parameters = [], {}
     for key, value in estimator.get_params(deep=False).items():
+        if key == "loss" and isinstance(value, tuple):
+            value = SavedLoss(own_loss(*value).name)
         try:
             parameters[key] = encode(value)
         except TypeError:

@@ -84,14 +84,22 @@ def make_estimator(wishes: Any, classifies: bool, classes: np.ndarray | None) ->
     }
     if wishes.checkpoint is not None:
         parameters["checkpoint"] = Checkpoint(wishes.checkpoint, wishes.every, wishes.resume)
-    if not classifies:
-        from hogwild.estimators.base import REGRESSION_LOSSES
+    from hogwild.losses import CLASSIFICATION, LOSSES, REGRESSION
 
-        if parameters["loss"] not in REGRESSION_LOSSES:
-            raise CommandError(
-                f"found --loss {wishes.loss} for regression, expected one of {', '.join(REGRESSION_LOSSES)}"
-            )
+    losses, task = (CLASSIFICATION, "classification") if classifies else (REGRESSION, "regression")
+    if parameters["loss"] not in losses:
+        raise CommandError(f"found --loss {wishes.loss} for {task}, expected one of {', '.join(losses)}")
+    if wishes.quantile is not None and parameters["loss"] != "quantile":
+        raise CommandError("found --quantile without --loss quantile")
+    if not classifies:
+        if wishes.multi_class != "ovr":
+            raise CommandError("found --multi-class for regression, which has no classes")
         if wishes.class_weight is not None:
             raise CommandError("found --class-weight for regression, which has no classes")
-        return SGDRegressor(**parameters)
+        return SGDRegressor(**parameters, quantile=0.5 if wishes.quantile is None else wishes.quantile)
+    if wishes.multi_class == "multinomial" and parameters["loss"] != "log_loss":
+        raise CommandError(f"found --loss {wishes.loss} for --multi-class multinomial, expected log_loss")
+    if wishes.multi_class == "crammer_singer" and not LOSSES[parameters["loss"]].margin:
+        raise CommandError(f"found --loss {wishes.loss} for --multi-class crammer_singer, expected hinge")
+    parameters["multi_class"] = wishes.multi_class
     return SGDClassifier(**parameters, class_weight=parse_class_weight(wishes.class_weight, classes))

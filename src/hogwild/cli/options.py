@@ -18,7 +18,10 @@ Loss = Literal[
     "huber",
     "epsilon_insensitive",
     "squared_epsilon_insensitive",
+    "quantile",
+    "poisson",
 ]
+MultiClass = Literal["ovr", "crammer_singer", "multinomial"]
 Schedule = Literal[
     "constant",
     "optimal",

@@ -21,6 +21,7 @@ from hogwild.cli.options import (
     LabelColumn,
     Loss,
     Metric,
+    MultiClass,
     Numeric,
     Penalty,
     Quiet,
@@ -40,6 +41,12 @@ def command(
     model: Annotated[Path, typer.Option("--model", "-m", help="File to write the model to.", show_default=False)],
     task: Annotated[Task, typer.Option(help="auto: by the labels.")] = "auto",
     loss: Annotated[Loss | None, typer.Option(show_default="log_loss, squared_error for regression")] = None,
+    multi_class: Annotated[
+        MultiClass, typer.Option(help="Several classes: each against the rest, or all together.")
+    ] = "ovr",
+    quantile: Annotated[
+        float | None, typer.Option(help="Of --loss quantile, between 0 and 1.", show_default="0.5")
+    ] = None,
     penalty: Annotated[Penalty, typer.Option()] = "l2",
     alpha: Annotated[float, typer.Option(min=0, help="Strength of the penalty.")] = 1e-6,
     l1_ratio: Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in elasticnet.")] = 0.15,
@@ -128,6 +135,8 @@ def command(
         raise typer.BadParameter("there is nothing to go on from: give --checkpoint FOLDER", param_hint="--resume")
     if holdout is not None and valid is not None:
         raise typer.BadParameter("rows are held out or in a file of their own: leave one out", param_hint="--holdout")
+    if quantile is not None and not 0 < quantile < 1:
+        raise typer.BadParameter(f"found {quantile:g}, expected a number between 0 and 1", param_hint="--quantile")
     if metric is not None and valid is None:
         raise typer.BadParameter("it is followed on validation rows: give --valid FILE", param_hint="--metric")
     run(
@@ -142,6 +151,8 @@ def command(
             model=model,
             task=task,
             loss=loss,
+            multi_class=multi_class,
+            quantile=quantile,
             penalty=None if penalty == "none" else penalty,
             alpha=alpha,
             l1_ratio=l1_ratio,

@@ -35,6 +35,8 @@ class Wishes:
     model: Path
     task: str
     loss: str | None
+    multi_class: str
+    quantile: float | None
     penalty: str | None
     alpha: float
     l1_ratio: float

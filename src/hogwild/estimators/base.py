@@ -38,18 +38,16 @@ from hogwild.estimators.progress import Reporter
 from hogwild.estimators.sources import CacheSource, StreamSource, held_out_score, is_cache
 from hogwild.estimators.step_size import search_eta0
 from hogwild.estimators.threads import counted, resolve_n_jobs, threads_for
-from hogwild.losses import LOSSES, own_loss
+from hogwild.losses import DEFAULTS, LOSSES, OwnLoss, SavedLoss, own_loss
 from hogwild.schedules import SCHEDULES
 from hogwild.steps.rows import Rows, as_rows
 
-_DEFAULTS = {"epsilon": 0.1, "quantile": 0.5}  # parameters of losses
 MAX_INT = np.iinfo(np.int32).max
-REGRESSION_LOSSES = [name for name, loss in LOSSES.items() if not loss.margin]
 
 
 def loss_functions(names: Iterable[str]) -> dict[str, tuple]:
     """Losses by name, each with its default parameter, as scikit-learn's classes list them."""
-    return {name: (LOSSES[name], _DEFAULTS.get(LOSSES[name].parameter, LOSSES[name].parameter)) for name in names}
+    return {name: (LOSSES[name], DEFAULTS.get(LOSSES[name].parameter, LOSSES[name].parameter)) for name in names}
 
 
 class BaseSGD(SparseCoefMixin, BaseEstimator):
@@ -93,6 +91,8 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
                 "alpha must be > 0 since learning_rate is 'optimal'. "
                 "alpha is used to compute the optimal learning rate."
             )
+        if self.learning_rate in ("pa1", "pa2") and not isinstance(self.loss, str):
+            raise ValueError(f"learning_rate '{self.learning_rate}' is not defined for a loss of your own")
         passive_loss = "hinge" if self._classifies else "epsilon_insensitive"
         if self.learning_rate in ("pa1", "pa2") and self.loss != passive_loss:
             raise ValueError(f"Learning rate '{self.learning_rate}' only works with loss '{passive_loss}'.")
@@ -102,11 +102,25 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             raise ValueError("average is not defined for learning_rate 'ftrl': its weights follow from sums already")
         if self.learning_rate == "ftrl" and self.beta == 0:
             raise ValueError("beta must be > 0 for learning_rate 'ftrl'")
+        self._resolved_loss()
         resolve_engine(self.engine, 2)
+
+    def _resolved_loss(self) -> str | OwnLoss:
+        """Name of the loss, or the user's own, compiled."""
+        if isinstance(self.loss, tuple):
+            if len(self.loss) != 2 or not all(map(callable, self.loss)):
+                raise ValueError(f"found loss={self.loss!r}, expected a name or two functions, (value, derivative)")
+            return own_loss(*self.loss)
+        if isinstance(self.loss, SavedLoss):
+            raise ValueError(
+                f"this model was trained with a loss of its user's, {self.loss}, and a model file holds no code: "
+                "give it again, set_params(loss=(value, derivative)), before training goes on"
+            )
+        return self.loss
 
     def _options(self) -> LinearOptions:
         return LinearOptions(
-            loss=self.loss if isinstance(self.loss, str) else own_loss(*self.loss),
+            loss=self._resolved_loss(),
             multi_class=getattr(self, "multi_class", "ovr"),
             epsilon=self.epsilon,
             quantile=getattr(self, "quantile", 0.5),
@@ -305,6 +319,7 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
         state = self._state
         return {
             **{name: value for name, value in self._options()._asdict().items() if name != "eta0"},
+            "loss": self.loss if isinstance(self.loss, str) else own_loss(*self.loss).name,
             "eta0": float(self.eta0),
             "shuffle": self.shuffle,
             "seed": self.random_state if isinstance(self.random_state, int | None) else "a RandomState",
@@ -361,7 +376,8 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             self._state = whole.gathered(cache.numbering)
             self._renumbered = whole, cache.numbering
         n_threads = threads_for(self.n_jobs, cache.n_rows)
-        score = None if not every else lambda: held_out_score(source.held_out(), self._state, self._classifies)
+        link = np.exp if self.loss == "poisson" else np.asarray
+        score = None if not every else lambda: held_out_score(source.held_out(), self._state, self._classifies, link)
         try:
             first = source.first()
             self._train(source, first, positive, negative, n_epochs=self.max_iter, n_threads=n_threads, score=score)
@@ -425,11 +441,14 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
         check_is_fitted(self)
         fitted = kind()
         ours = self.get_params()
+        if "loss" in fitted.get_params() and ours["loss"] not in kind.loss_functions:
+            raise ValueError(f"scikit-learn's {kind.__name__} has no loss {ours['loss']!r}")
         names = set(fitted.get_params())
         known = {"constant", "optimal", "invscaling", "adaptive", "pa1", "pa2"}
         values = {name: value for name, value in ours.items() if name in names}
-        values["shuffle"] = bool(self.shuffle)
-        if self.learning_rate not in known:
+        if "shuffle" in names:
+            values["shuffle"] = bool(self.shuffle)
+        if self.learning_rate not in known and "learning_rate" in names:
             values.update(learning_rate="constant", eta0=self.eta0_)
         fitted.set_params(**values)
         for name in ("coef_", "intercept_", "classes_", "n_features_in_", "feature_names_in_", "n_iter_", "t_"):

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.base import _fit_context
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils import compute_class_weight
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Hidden, StrOptions
+from sklearn.utils.extmath import softmax
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import check_is_fitted
@@ -19,12 +20,15 @@ from hogwild.estimators.labels import check_classes, class_codes, encode
 from hogwild.estimators.sources import StreamSource, is_cache, is_rows
 from hogwild.estimators.threads import resolve_n_jobs, threads_for
 from hogwild.estimators.validation import check_matrix
-from hogwild.losses import LOSSES
+from hogwild.losses import CLASSIFICATION, LOSSES, SavedLoss
+from hogwild.steps.linear import MULTICLASS
 
 
 def _check_proba(self) -> bool:
     if self.loss not in ("log_loss", "modified_huber"):
         raise AttributeError(f"probability estimates are not available for loss={self.loss!r}")
+    if self.multi_class == "crammer_singer" and len(getattr(self, "classes_", ())) > 2:
+        raise AttributeError("probability estimates are not available for multi_class='crammer_singer'")
     return True
 
 
@@ -32,15 +36,17 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
     """Linear classifier fitted by lock-free stochastic gradient descent.
 
     Minimises ``mean_i s_i l(y_i, w.x_i + b) + alpha * penalty(w)``, ``y_i`` -1 or +1, one step a row:
-    ``w <- w - eta_t (s_i l'(y_i, w.x_i + b) x_i + alpha * penalty'(w))``. Several classes are learned one against the
-    rest, all in one pass over the rows. Parameters, defaults and attributes are scikit-learn's; the additions stand
-    last.
+    ``w <- w - eta_t (s_i l'(y_i, w.x_i + b) x_i + alpha * penalty'(w))``. Several classes are learned in one pass over
+    the rows, one against the rest or together (`multi_class`). Parameters, defaults and attributes are scikit-learn's;
+    the additions stand last.
 
     Parameters
     ----------
     loss : {"hinge", "log_loss", "modified_huber", "squared_hinge", "perceptron", "squared_error", "huber", \
-            "epsilon_insensitive", "squared_epsilon_insensitive"}, default="hinge"
-        Loss of a margin, or a regression loss on -1 / +1.
+            "epsilon_insensitive", "squared_epsilon_insensitive"} or tuple of two functions, default="hinge"
+        Loss of a margin, or a regression loss on -1 / +1. A loss of your own is ``(value, derivative)``: plain Python
+        functions ``f(y, p)`` of the target and the score, which Numba compiles (about a second in each process);
+        `hogwild.check_gradient` compares the two.
     penalty : {"l2", "l1", "elasticnet"} or None, default="l2"
         ``|w|^2 / 2``, ``|w|_1``, their mix, or none.
     alpha : float, default=1e-4
@@ -106,6 +112,11 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         training. Where ``progress.epoch_ended``, `coef_` and `intercept_` hold the present weights.
     checkpoint : hogwild.Checkpoint or None, default=None
         Where and how often to write down where a long fit stands, and whether to go on from there.
+    multi_class : {"ovr", "crammer_singer", "multinomial"}, default="ovr"
+        More than two classes: ``"ovr"``: each against the rest, ``sum_c l(+-1, p_c)``. ``"crammer_singer"``: one loss
+        of the margin between the row's class and the largest other, ``l(1, p_y - max_{c != y} p_c)``, for losses of a
+        margin (hinge: the multiclass SVM). ``"multinomial"``: ``log sum_c exp(p_c) - p_y``, for ``"log_loss"``. Two
+        classes are one column in any case.
 
     Attributes
     ----------
@@ -148,6 +159,8 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
     F. Niu, B. Recht, C. Re, S. Wright. HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent.
     NIPS 2011.
 
+    K. Crammer, Y. Singer. On the Algorithmic Implementation of Multiclass Kernel-based Vector Machines. JMLR 2001.
+
     Examples
     --------
     >>> from sklearn.datasets import make_classification
@@ -159,10 +172,11 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
     """
 
     _classifies = True
-    loss_functions: ClassVar[dict] = loss_functions(LOSSES)
+    loss_functions: ClassVar[dict] = loss_functions(CLASSIFICATION)
     _parameter_constraints: ClassVar[dict] = {
         **BaseSGD._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES))],
+        "loss": [StrOptions(set(CLASSIFICATION)), tuple, Hidden(SavedLoss)],
+        "multi_class": [StrOptions(set(MULTICLASS))],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -198,6 +212,7 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         progress=False,
         callback=None,
         checkpoint=None,
+        multi_class="ovr",
     ):
         self.loss = loss
         self.penalty = penalty
@@ -228,6 +243,15 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         self.progress = progress
         self.callback = callback
         self.checkpoint = checkpoint
+        self.multi_class = multi_class
+
+    def _check_options(self, for_partial_fit: bool) -> None:
+        super()._check_options(for_partial_fit)
+        if self.multi_class == "multinomial" and self.loss != "log_loss":
+            raise ValueError(f"multi_class='multinomial' needs loss='log_loss', found {self.loss!r}")
+        if self.multi_class == "crammer_singer" and isinstance(self.loss, str) and not LOSSES[self.loss].margin:
+            margins = ", ".join(name for name, loss in LOSSES.items() if loss.margin)
+            raise ValueError(f"multi_class='crammer_singer' needs a loss of a margin ({margins}), found {self.loss!r}")
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, coef_init=None, intercept_init=None, sample_weight=None):
@@ -411,7 +435,7 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
     def predict_proba(self, X):
         """Estimate probabilities: logistic for ``"log_loss"``, Zadrozny and Elkan's for ``"modified_huber"``.
 
-        Several classes: one-vs-rest, normalised to sum 1.
+        Several classes: one-vs-rest, normalised to sum 1; ``softmax`` of the scores for ``multi_class="multinomial"``.
 
         Parameters
         ----------
@@ -423,6 +447,8 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
             In the order of `classes_`.
         """
         check_is_fitted(self)
+        if self.multi_class == "multinomial" and len(self.classes_) > 2:
+            return softmax(self.decision_function(X), copy=False)
         if self.loss == "log_loss":
             return self._predict_proba_lr(X)
         share = (np.clip(self.decision_function(X), -1, 1) + 1) / 2
@@ -449,8 +475,16 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
     def to_sklearn(self):
         """Return a fitted ``sklearn.linear_model.SGDClassifier`` of the same weights.
 
-        Learning rates that scikit-learn does not know become ``"constant"`` with the present eta0.
+        Learning rates that scikit-learn does not know become ``"constant"`` with the present eta0. A multinomial model
+        of several classes becomes a ``LogisticRegression``, which has its probabilities.
+
+        Raises
+        ------
+        ValueError
+            If the loss is one of your own.
         """
+        from sklearn.linear_model import LogisticRegression
         from sklearn.linear_model import SGDClassifier as Peer
 
-        return self._to_sklearn(Peer)
+        several = self.multi_class == "multinomial" and len(getattr(self, "classes_", ())) > 2
+        return self._to_sklearn(LogisticRegression if several else Peer)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from contextlib import closing
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
-from sklearn.utils._param_validation import StrOptions
+from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 from sklearn.utils.extmath import safe_sparse_dot
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from hogwild.estimators.base import REGRESSION_LOSSES, BaseSGD, loss_functions
+from hogwild.estimators.base import BaseSGD, loss_functions
 from hogwild.estimators.labels import as_numbers
 from hogwild.estimators.sources import StreamSource, is_cache, is_rows
 from hogwild.estimators.threads import resolve_n_jobs, threads_for
 from hogwild.estimators.validation import check_matrix
+from hogwild.losses import LOSSES, REGRESSION, SavedLoss
 
 
 class SGDRegressor(RegressorMixin, BaseSGD):
@@ -26,8 +28,11 @@ class SGDRegressor(RegressorMixin, BaseSGD):
 
     Parameters
     ----------
-    loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive"}, default="squared_error"
-        ``(p - y)^2 / 2`` and its robust relatives.
+    loss : {"squared_error", "huber", "epsilon_insensitive", "squared_epsilon_insensitive", "quantile", "poisson"} or \
+            tuple of two functions, default="squared_error"
+        ``(p - y)^2 / 2`` and its robust relatives. ``"quantile"``: ``q (y - p)`` above, ``(1 - q) (p - y)`` below.
+        ``"poisson"``: ``exp(p) - y p`` for counts ``y >= 0``; `predict` returns ``exp(p)``. Two functions: a loss of
+        your own, as in `SGDClassifier`.
     penalty, alpha, l1_ratio, fit_intercept, max_iter, tol, shuffle, verbose, epsilon, random_state : \
             see `SGDClassifier`
     learning_rate : str, default="invscaling"
@@ -36,6 +41,8 @@ class SGDRegressor(RegressorMixin, BaseSGD):
     power_t : float, default=0.25
     early_stopping, validation_fraction, n_iter_no_change, warm_start, average : see `SGDClassifier`
     n_jobs, engine, decay, beta, search_every, intercept_decay, progress, callback, checkpoint : see `SGDClassifier`
+    quantile : float, default=0.5
+        The q of ``"quantile"``, between 0 and 1.
 
     Attributes
     ----------
@@ -59,10 +66,11 @@ class SGDRegressor(RegressorMixin, BaseSGD):
     """
 
     _classifies = False
-    loss_functions: ClassVar[dict] = loss_functions(REGRESSION_LOSSES)
+    loss_functions: ClassVar[dict] = loss_functions(REGRESSION)
     _parameter_constraints: ClassVar[dict] = {
         **BaseSGD._parameter_constraints,
-        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "loss": [StrOptions(set(REGRESSION)), tuple, Hidden(SavedLoss)],
+        "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
     def __init__(
@@ -96,6 +104,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         progress=False,
         callback=None,
         checkpoint=None,
+        quantile=0.5,
     ):
         self.loss = loss
         self.penalty = penalty
@@ -125,6 +134,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         self.progress = progress
         self.callback = callback
         self.checkpoint = checkpoint
+        self.quantile = quantile
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, coef_init=None, intercept_init=None, sample_weight=None):
@@ -203,7 +213,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
             table = None if rows.labels is None else rows.labels.astype(np.float32)
 
             def targets(block: Any) -> np.ndarray:
-                return block.numbers.astype(np.float32) if table is None else table[block.codes]
+                return self._checked(block.numbers.astype(np.float32) if table is None else table[block.codes])
 
             self._fit_cache(rows, targets, np.ones(1), np.ones(1))
             return
@@ -213,7 +223,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
 
     def _fit_numbers(self, source: StreamSource, n_epochs: int) -> None:
         """Run epochs over batches whose labels are numbers."""
-        source.targets = as_numbers
+        source.targets = lambda labels: self._checked(as_numbers(labels))
         if not hasattr(self, "_state"):
             self._begin_numbers(max(1, source.n_features or source.head.n_features), None, None)
         else:
@@ -227,7 +237,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
     def _fit_targets(self, X, y, sample_weight, start: bool, n_epochs: int, coef: Any, intercept: Any) -> None:
         n_threads = threads_for(self.n_jobs, X.shape[0] if hasattr(X, "shape") and X.shape else 0)
         X, y = check_matrix(self, X, y, reset=start, n_threads=n_threads)
-        y = y.astype(X.dtype, copy=False)
+        y = self._checked(y.astype(X.dtype, copy=False))
         if start:
             self._start(X.shape[1], 1, X.dtype, coef, intercept)
         else:
@@ -235,8 +245,16 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         weight, ones = self._check_weight(sample_weight, X), np.ones(1)
         self._fit_rows(X, y, y, weight, ones, ones, n_epochs=n_epochs, n_threads=n_threads)
 
+    def _checked(self, y: np.ndarray) -> np.ndarray:
+        """Return targets that the loss is defined for."""
+        lowest = LOSSES[self.loss].lowest if isinstance(self.loss, str) and self.loss in LOSSES else -np.inf
+        if lowest > -np.inf and len(y) and y.min() < lowest:
+            row = int(y.argmin())
+            raise ValueError(f"y[{row}] is {y[row]:g}, expected at least {lowest:g} for loss={self.loss!r}")
+        return y
+
     def predict(self, X):
-        """Predict ``w.x + b``.
+        """Predict ``w.x + b``; ``exp(w.x + b)`` for ``loss="poisson"``.
 
         Parameters
         ----------
@@ -248,7 +266,8 @@ class SGDRegressor(RegressorMixin, BaseSGD):
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", reset=False)
-        return (safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_).ravel()
+        score = (safe_sparse_dot(X, self.coef_.T, dense_output=True) + self.intercept_).ravel()
+        return np.exp(score) if self.loss == "poisson" else score
 
     def to_sklearn(self):
         """Return a fitted ``sklearn.linear_model.SGDRegressor`` of the same weights.

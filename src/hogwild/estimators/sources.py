@@ -240,7 +240,9 @@ def as_batch(item: Any) -> Batch:
     return from_matrix(np.asarray(X), np.asarray(y), weight[0] if weight else None)
 
 
-def held_out_score(blocks: Iterable[tuple[SparseRows, np.ndarray]], state: LinearState, classifies: bool) -> float:
+def held_out_score(
+    blocks: Iterable[tuple[SparseRows, np.ndarray]], state: LinearState, classifies: bool, link: Callable = np.asarray
+) -> float:
     """Accuracy, or R^2, on rows that were left out, at the present weights."""
     coef, intercept = state.weights()
     columns = coef.reshape(len(coef), -1)
@@ -258,7 +260,7 @@ def held_out_score(blocks: Iterable[tuple[SparseRows, np.ndarray]], state: Linea
             found = scores.argmax(axis=1) if scores.shape[1] > 1 else np.where(scores[:, 0] > 0, 1.0, -1.0)
             right, total = right + float(weight @ (found == y)), total + float(weight.sum())
         else:
-            errors = y - scores[:, 0]
+            errors = y - link(scores[:, 0])
             sums += [weight.sum(), weight @ y, weight @ y**2, weight @ errors**2]
     if classifies:
         return right / max(total, 1e-300)
