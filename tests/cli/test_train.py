@@ -109,6 +109,16 @@ def test_settings_reach_the_estimator(files, tmp_path):
     assert {name: found[name] for name in wanted} == wanted
 
 
+def test_settings_of_some_losses_reach_the_estimator(files, tmp_path):
+    words = ("--quiet", "--epochs", 2, "-m", tmp_path / "m")
+    run("train", files / "words.svm.gz", *words, "--multi-class", "crammer_singer", "--loss", "hinge")
+    found = describe(tmp_path / "m")["parameters"]
+    assert (found["multi_class"], found["loss"]) == ("crammer_singer", "hinge")
+    run("train", files / "numbers.svm.gz", *words, "--loss", "quantile", "--quantile", 0.9)
+    found = describe(tmp_path / "m")["parameters"]
+    assert (found["quantile"], found["loss"]) == (0.9, "quantile")
+
+
 def test_penalty_none_and_quiet(files, tmp_path):
     words = ("train", files / "two.svm.gz", "-m", tmp_path / "m", "-j", 1, "--penalty", "none", "--epochs", 1)
     assert run(*words, "--quiet").output == ""
@@ -173,6 +183,11 @@ def test_bad_files(files, tmp_path):
         ("numbers", ("--metric", "auc", "--valid"), "found --metric auc for regression, expected one of mae, rmse, r2"),
         ("two", ("--metric", "r2", "--valid"), "found --metric r2 for classification"),
         ("numbers", ("--loss", "hinge", "--valid"), "found --loss hinge for regression"),
+        ("two", ("--loss", "poisson", "--valid"), "found --loss poisson for classification"),
+        ("two", ("--quantile", "0.2", "--valid"), "found --quantile without --loss quantile"),
+        ("numbers", ("--multi-class", "multinomial", "--valid"), "--multi-class for regression"),
+        ("words", ("--multi-class", "multinomial", "--loss", "hinge", "--valid"), "expected log_loss"),
+        ("words", ("--multi-class", "crammer_singer", "--loss", "huber", "--valid"), "expected hinge"),
         ("numbers", ("--class-weight", "balanced", "--valid"), "no classes"),
         ("two", ("--class-weight", "spam=2", "--valid"), "for 'spam', expected one of -1, 1"),
         ("two", ("--class-weight", "heavy", "--valid"), "expected balanced or label=weight"),
@@ -191,6 +206,7 @@ def test_wishes_that_do_not_fit(files, tmp_path, name, wishes, message):
         (("train", "x", "-m", "m", "--loss", "absolute"), "--loss"),
         (("train", "x", "-m", "m", "--epochs", "0"), "--epochs"),
         (("train", "x", "-m", "m", "-j", "0"), "0 threads"),
+        (("train", "x", "-m", "m", "--quantile", "1"), "expected a number between 0 and 1"),
         (("train", "x", "-m", "m", "--metric", "auc"), "--valid"),
     ],
 )
