@@ -12,6 +12,7 @@ import pytest
 import scipy.sparse as sp
 
 from hogwild import SGDClassifier, SGDRegressor
+from hogwild.data import make_rcv1_like
 from hogwild.engine import Replicas, Sequential, Simulated, resolve_engine, runners, training, usable_cores
 
 N_ROWS, N_FEATURES = 4096, 200
@@ -125,6 +126,33 @@ def test_several_classes_are_those_of_one_thread(name, rate, sparse, dtype):
     assert fitted.t_ == 1 + 4 * 1024
     assert fitted.loss_curve_[-1] == pytest.approx(one.loss_curve_[-1], rel=2 * tolerance * SLACK[rate])
     assert np.mean(fitted.predict(X) == one.predict(X)) > 0.9
+
+
+@pytest.mark.parametrize("n_replicas", [2, 4, 16, 64])
+@pytest.mark.parametrize("eta0", [0.03, 0.3])
+@pytest.mark.parametrize("multi_class", ["two classes", "ovr", "crammer_singer"])
+def test_replicas_of_a_loss_with_kinks_keep_the_objective(multi_class, eta0, n_replicas):
+    """Between its kinks the hinge has no curvature: merges that took that for harmless added up to 40 times too far."""
+    X, y = make_rcv1_like(8_000, 2_000, n_classes=2 if multi_class == "two classes" else 4, random_state=0)
+    settings = {"loss": "hinge", "alpha": 1e-6, "learning_rate": "constant", "eta0": eta0, "max_iter": 3, "tol": None}
+    if multi_class == "crammer_singer":
+        settings["multi_class"] = multi_class
+    one, many = (
+        SGDClassifier(engine=engine, random_state=0, **settings).fit(X, y)
+        for engine in ("sequential", Simulated(n_replicas))
+    )
+
+    def mean_loss(fitted) -> float:
+        scores = fitted.decision_function(X)
+        if scores.ndim == 1:
+            return np.maximum(0, 1 - (2 * y - 1) * scores).mean()
+        own = scores[np.arange(len(y)), y]
+        if multi_class == "ovr":
+            return (np.maximum(0, 1 + scores).sum(axis=1) - np.maximum(0, 1 + own) + np.maximum(0, 1 - own)).mean()
+        scores[np.arange(len(y)), y] = -np.inf
+        return np.maximum(0, 1 - own + scores.max(axis=1)).mean()
+
+    assert mean_loss(many) < 1.3 * mean_loss(one)
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "huber", "epsilon_insensitive"])

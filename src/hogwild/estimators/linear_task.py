@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hogwild.compiled import aligned_copy, aligned_zeros, inlined, kernel
-from hogwild.engine.task import Merge, Task
-from hogwild.losses import LOSSES, OwnLoss, loss_id, value_at
+from hogwild.engine.task import SHRINK, Merge, Task
+from hogwild.losses import LOSSES, PIECEWISE_LINEAR, OwnLoss, loss_id, value_at
 from hogwild.schedules import Schedule, schedule_id
 from hogwild.steps.adagrad import AdaGrad
 from hogwild.steps.base import LAZY, MERGES, make_work
@@ -21,6 +21,9 @@ from hogwild.steps.products import add_scores, row_weight
 from hogwild.steps.rows import Rows, feature, span, value
 from hogwild.steps.sgd import Sgd
 
+# Curvature that a loss with kinks has at least where replicas merge: between its kinks it has none, deltas were added
+# whole, and 16 replicas of a hinge ended at 40 times the objective of one; with it 2 to 64 end no worse than one.
+KINKED = 0.4 * PIECEWISE_LINEAR / SHRINK
 LARGE = 1 << 20  # bytes of weights from which on they are prefetched: a core's L2 cache
 COSTS = {Sgd: 1.0, AdaGrad: 2.5, Ftrl: 5.0}  # time of a step beside plain SGD's
 UPDATE_RULES = {"adagrad": AdaGrad, "ftrl": Ftrl}  # learning rates with an update rule of their own
@@ -210,6 +213,7 @@ def make_task(
         value=own.value if own else None,
         derivative=own.derivative if own else None,
         multiclass=MULTICLASS.index(options.multi_class),
+        least_curvature=KINKED if own or LOSSES[options.loss].curvature == PIECEWISE_LINEAR else 0.0,
         passive=passive,
         aggressiveness=float(eta0),
         eta0=float(eta0),

@@ -30,6 +30,8 @@ class Settings(NamedTuple):
         Compiled functions ``f(y, p)`` of a user's own loss, which stand for `loss` then.
     multiclass : int
         How many columns learn together: row of `MULTICLASS`.
+    least_curvature : float
+        Second derivative that counts at least where replicas merge: losses with kinks have none between them.
     passive : int
         0, or 1 / 2 for passive-aggressive steps PA-I / PA-II with aggressiveness `aggressiveness`.
     fit_intercept, intercept_decay : bool, float
@@ -53,6 +55,7 @@ class Settings(NamedTuple):
     value: Callable | None
     derivative: Callable | None
     multiclass: int
+    least_curvature: float
     passive: int
     aggressiveness: float
     eta0: float
@@ -154,7 +157,7 @@ def columns_loss(rows, i, settings, work):
 def secant(settings, y, score, c):
     """Second derivative of a column's loss as a difference quotient over a margin of +-1: kinks count too."""
     above, below = derivative_at(settings, y, score + 1.0), derivative_at(settings, y, score - 1.0)
-    return 0.5 * (above - below) * class_weight(settings, y, c)
+    return max(0.5 * (above - below), settings.least_curvature) * class_weight(settings, y, c)
 
 
 @inlined
@@ -165,11 +168,10 @@ def columns_curvature(rows, i, settings, work):
         for c in range(columns):
             work.derivatives[c] = secant(settings, one_vs_rest(rows, i, c), work.predictions[c], c)
     elif settings.multiclass == _CRAMMER_SINGER:
-        rival = rival_of(work.predictions, own)
-        margin = work.predictions[own] - work.predictions[rival]
-        for c in range(columns):
-            work.derivatives[c] = 0.0
-        work.derivatives[own] = work.derivatives[rival] = 2.0 * secant(settings, 1.0, margin, own)
+        margin = work.predictions[own] - work.predictions[rival_of(work.predictions, own)]
+        bend = secant(settings, 1.0, margin, own)
+        for c in range(columns):  # any class may be the rival of all rows at the next merge
+            work.derivatives[c] = 2.0 * bend
     else:
         _softmax(work.predictions, work.derivatives)
         for c in range(columns):
