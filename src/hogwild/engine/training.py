@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from hogwild.engine.choose import Runner
+from hogwild.engine.interrupt import deferred_interrupt
 from hogwild.engine.order import choose_shuffle, draw_order
 from hogwild.engine.source import Block, Source
 from hogwild.engine.task import Task
@@ -172,26 +170,6 @@ class Position:
 
 
 _BETWEEN_EPOCHS = ("rows", "recent", "slice_rows", "best", "best_score", "without", "converged")
-
-
-@contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Note Ctrl-C instead of raising in the middle of a slice; yields a function that tells whether it came.
-
-    Only in the main thread and where nobody else handles the signal.
-    """
-    noted: list[int] = []
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    )
-    if ours:
-        signal.signal(signal.SIGINT, lambda number, frame: noted.append(number))
-    try:
-        yield lambda: bool(noted)
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass
