@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hogwild.engine.engines import Atomic, Replicas, Sequential, Shared, Simulated, resolve_engine
+from hogwild.engine.engines import Atomic, Processes, Replicas, Sequential, Shared, Simulated, resolve_engine
 from hogwild.engine.pool import usable_cores
 
-__all__ = ["Atomic", "Replicas", "Sequential", "Shared", "Simulated", "resolve_engine", "usable_cores"]
+__all__ = ["Atomic", "Processes", "Replicas", "Sequential", "Shared", "Simulated", "resolve_engine", "usable_cores"]

@@ -70,6 +70,19 @@ class Atomic:
 
 
 @dataclass(frozen=True)
+class Processes:
+    """Classic HOGWILD! as `Shared`, by worker processes over shared memory instead of threads.
+
+    Rows and model are copied into memory that the processes share: once for a matrix, block by block for a cache file
+    or a stream. Compiled steps release Python's lock, so threads are as fast and copy nothing; processes are for steps
+    that cannot be compiled, and for comparing with what others run by processes. The workers (0.3 s to start) stay for
+    the next fit; one that is killed is replaced, and its slice of at most 50 ms runs again.
+    """
+
+    interval: int = 256
+
+
+@dataclass(frozen=True)
 class Simulated:
     """Virtual replicas on one thread, exact and repeatable: what many threads would do to the model, at any speed.
 
@@ -88,7 +101,7 @@ class Simulated:
     merge: str = "damped"
 
 
-Engine = Sequential | Replicas | Shared | Atomic | Simulated
+Engine = Sequential | Replicas | Shared | Atomic | Processes | Simulated
 
 ENGINES: dict[str, Engine | None] = {
     "auto": None,
@@ -96,6 +109,7 @@ ENGINES: dict[str, Engine | None] = {
     "replicas": Replicas(),
     "shared": Shared(),
     "atomic": Atomic(),
+    "processes": Processes(),
 }
 
 

@@ -11,13 +11,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from hogwild.compiled import aligned_zeros
-from hogwild.engine.engines import Atomic, Engine, Replicas, Sequential, Shared, Simulated
+from hogwild.engine.engines import Atomic, Engine, Processes, Replicas, Sequential, Shared, Simulated
 from hogwild.engine.loops import advance, advance_alone, advance_interval, advance_replica, advance_static, close_clock
 from hogwild.engine.merge import MEAN, STRIPE, SUM, Merging, Replica
 from hogwild.engine.order import Order
-from hogwild.engine.pool import thread_pool
 from hogwild.engine.task import SAMPLE_ROWS, SHRINK, Task, count_features, draw_sample
+from hogwild.engine.workers import ProcessWorkers, ThreadWorkers
 from hogwild.schedules import CHUNK, chunk_starts
 from hogwild.steps.base import make_work
 from hogwild.steps.weights import MOST_HOT, Split, box_hot
@@ -25,6 +24,7 @@ from hogwild.steps.weights import Atomic as AtomicWeights
 
 MEMORY_LIMIT = 1 << 30  # bytes that replicas may take together
 _NEVER = np.uint64(2**62)
+_IN_SHARED_MEMORY = "target _values _replicas _shared _models _works merging _cursor _meeting _model".split()
 CACHE, BEYOND_CACHE = 1 << 19, 6.0  # bytes of parameters beyond which five copies leave the cache, and what that costs
 ROWS_A_PARAMETER = 2.7  # rows of one nonzero between merges, for each parameter that is merged
 
@@ -77,6 +77,9 @@ class SequentialRunner:
         """Go on from what `state` returned."""
         self._work.running[...] = state["running"]
 
+    def close(self) -> None:
+        """Let go of nothing."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -117,13 +120,14 @@ class ReplicasRunner:
         self._simulated = isinstance(engine, Simulated)
         self.n_threads = 1 if self._simulated else n_threads
         self.n_replicas = engine.n_replicas if isinstance(engine, Simulated) else n_threads
-        self._classic = isinstance(engine, Shared | Atomic)
+        self._classic = isinstance(engine, Shared | Atomic | Processes)
         self._merge = "damped" if self._classic else engine.merge
         self._static = isinstance(engine, Replicas) and engine.deterministic
         self.fixed_slices = self._static or self._simulated
         self.exact = self._static
         self._slices, self._due = 0, 1
         self._scale, self._area, self._count = 1.0, 0.0, 0.0
+        self._compiled: tuple | None = None
         if plan is None:
             if self._classic:
                 plan = Plan(engine.interval, 0)
@@ -132,7 +136,12 @@ class ReplicasRunner:
             else:
                 plan = default_plan(task, self.n_replicas, engine.interval, engine.head)
         self.plan = plan
-        self._allocate()
+        self._workers = ProcessWorkers(n_threads) if isinstance(engine, Processes) else ThreadWorkers()
+        try:
+            self._allocate()
+        except BaseException:
+            self.close()
+            raise
 
     def describe(self) -> Engine:
         """Return the engine as it runs, with the interval and head that were chosen."""
@@ -169,21 +178,23 @@ class ReplicasRunner:
                 f"the limit is {MEMORY_LIMIT / 2**20:,.0f} MB: replicate a head of the hottest features "
                 "(Replicas(head=...), not deterministic) or use fewer threads"
             )
-        self.target = aligned_zeros(size, dtype)
+        zeros = self._workers.zeros
+        self._model = self._workers.shared(model)  # what is stepped on: of processes, a copy of the task's
+        self.target = zeros(size, dtype)
         padded = -(-size * dtype.itemsize // 64) * 64 // dtype.itemsize
-        self._values = aligned_zeros((self.n_replicas, padded), dtype)
+        self._values = zeros((self.n_replicas, padded), dtype)
         self._replicas = [
             Replica(
                 self._values[k, :size],
-                aligned_zeros(size, dtype),
-                aligned_zeros(size, dtype),
-                aligned_zeros(8, np.float64),
+                zeros(size, dtype),
+                zeros(size, dtype),
+                zeros(8, np.float64),
             )
             for k in range(self.n_replicas)
         ]
         self._shared = self._make_shared()
         self._models = [self._make_view(replica.values) for replica in self._replicas]
-        self._works = [make_work(task.n_columns, dtype) for _ in self._replicas]
+        self._works = [self._workers.shared(make_work(task.n_columns, dtype)) for _ in self._replicas]
         n_stripes = size // STRIPE + 1
         n_areas = max(n_stripes, self.n_replicas)
         squares_at = size // 2 if "squares" in task.merges else 0
@@ -191,17 +202,18 @@ class ReplicasRunner:
         settings = model.settings
         self.merging = Merging(
             target=self.target,
-            curvature=np.zeros(size, np.float32),
+            curvature=zeros(size, np.float32),
             squares_at=np.uint64(squares_at),
             constant=1.0,
             n_replicas=self.n_replicas,
             interval=np.uint64(min(self.plan.interval, int(_NEVER))),
             n_features=np.uint64(n_settled),
             settles=bool(settings.penalised or settings.averaged),
-            locks=aligned_zeros(n_stripes * 8, np.int64),
-            areas=np.zeros((n_areas, 2)),
+            locks=zeros(n_stripes * 8, np.int64),
+            areas=zeros((n_areas, 2), np.float64),
         )
-        self._cursor, self._meeting = aligned_zeros(8, np.int64), aligned_zeros(16, np.int64)
+        self._cursor, self._meeting = zeros(8, np.int64), zeros(16, np.int64)
+        self._workers.guard(self.merging.locks)
 
     def _views(self, buffer: np.ndarray) -> dict[str, np.ndarray]:
         views, start = {}, 0
@@ -213,7 +225,7 @@ class ReplicasRunner:
 
     def _make_shared(self) -> tuple:
         """View the shared buffer as a model; with a head, its lazy arrays are compact too."""
-        model, views = self.task.model, self._views(self.target)
+        model, views = self._model, self._views(self.target)
         lazy = {}
         if self._hot is not None:
             for name in self.task.lazy:
@@ -224,7 +236,7 @@ class ReplicasRunner:
 
     def _make_view(self, buffer: np.ndarray) -> tuple:
         """View one replica as a model whose cold features, if any, are shared."""
-        model, views = self.task.model, self._views(buffer)
+        model, views = self._model, self._views(buffer)
         everything = self._hot is None
         for name, merge in self.task.merges.items():
             if merge.by_feature and self._hot is not None and not len(self._hot):
@@ -275,23 +287,23 @@ class ReplicasRunner:
         """Copy the model's replicated parameters into the shared buffer."""
         views = self._views(self.target)
         for name, merge in self.task.merges.items():
-            array = getattr(self.task.model, name)
+            array = getattr(self._model, name)
             views[name][...] = array[self._hot] if merge.by_feature and self._hot is not None else array
         if self._hot is not None:
             for name in self.task.lazy:
                 array = getattr(self._shared, name)
                 if array.size:
-                    array[...] = getattr(self.task.model, name)[self._hot]
+                    array[...] = getattr(self._model, name)[self._hot]
         if self._hot is not None and len(self._hot):
             for name, merge in self.task.merges.items():
                 if merge.by_feature:
-                    box_hot(getattr(self.task.model, name), self._hot)
+                    box_hot(getattr(self._model, name), self._hot)
 
     def _publish(self) -> None:
         """Copy the shared buffer back into the model."""
         views = self._views(self.target)
         for name, merge in self.task.merges.items():
-            array = getattr(self.task.model, name)
+            array = getattr(self._model, name)
             if merge.by_feature and self._hot is not None:
                 array[self._hot] = views[name]
             else:
@@ -300,7 +312,7 @@ class ReplicasRunner:
             for name in self.task.lazy:
                 array = getattr(self._shared, name)
                 if array.size:
-                    getattr(self.task.model, name)[self._hot] = array
+                    getattr(self._model, name)[self._hot] = array
 
     def run(self, order: Order, low: int, high: int) -> tuple[float, int]:
         """Run positions low..high of the epoch; returns the sum of losses and the position reached."""
@@ -310,6 +322,7 @@ class ReplicasRunner:
             alone = SequentialRunner(self.task)
             loss, high = alone.run(order, low, min(high, low + CHUNK))
             alone.finish()
+            self._copy_model(self.task.model, self._model)
             return loss, high
         high = low + ready
         self._gather()
@@ -343,9 +356,24 @@ class ReplicasRunner:
             finish_average = self._finish_average if self._hot is None else self._finish_split_average
             finish_average(self._area, self._count)
         running = np.array([0.0, task.t, self._scale, task.penalty, 0.0, 0.0, 0.0, 0.0])
-        close_clock(task.model, np.uint64(task.n_settled), running)
+        close_clock(self._model, np.uint64(task.n_settled), running)
         self._scale, self._area, self._count = 1.0, 0.0, 0.0
         self.merging.areas[:] = 0.0
+        self._copy_model(self._model, task.model)
+
+    def _copy_model(self, model: tuple, to: tuple) -> None:
+        """Copy the arrays between the task's model and the one that is stepped on, where they are two."""
+        if self._workers.apart:
+            for name, array in model._asdict().items():
+                if isinstance(array, np.ndarray):
+                    getattr(to, name)[...] = array
+
+    def close(self) -> None:
+        """Let go of the workers, and of the memory that is shared with them."""
+        self._workers.close()
+        if self._workers.apart:
+            for name in _IN_SHARED_MEMORY:
+                self.__dict__.pop(name, None)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what a deterministic run keeps beside the model's arrays and the task's clock."""
@@ -364,9 +392,8 @@ class ReplicasRunner:
             replica.factors[...], replica.state[...] = state[f"factors.{k}"], state[f"replica.{k}"]
 
     def _run_threads(self, order: Order, starts: np.ndarray, low: int, high: int) -> float:
-        task, merging = self.task, self.merging
-        self._cursor[0] = 0
-        first = (task.rows, order)
+        task, merging, workers = self.task, self.merging, self._workers
+        first = (workers.lent("rows", task.rows), workers.lent("order", order))
         bounds = (np.uint64(low), np.uint64(high))
         calls = []
         for k, (model, replica, work) in enumerate(zip(self._models, self._replicas, self._works, strict=True)):
@@ -375,7 +402,20 @@ class ReplicasRunner:
             else:
                 rest = (task.schedule, starts, self._cursor, *bounds, k, work)
             calls.append((*first, model, self._shared, merging, replica, *rest))
-        return sum(thread_pool().run(advance_static if self._static else advance_replica, calls))
+        if workers.apart:
+            self._compile(calls[0])
+        while True:
+            self._cursor[0], deaths = 0, workers.deaths
+            loss = sum(workers.run(advance_static if self._static else advance_replica, calls))
+            if workers.deaths == deaths:  # else the rows and losses of a killed worker are missing: the slice again
+                return loss
+
+    def _compile(self, call: tuple) -> None:
+        """Compile here, once: workers then find the kernel on disk instead of compiling it all at the same time."""
+        kind = tuple((array.dtype, array.flags.writeable) for array in call[0])
+        if self._compiled != kind:
+            self._compiled = kind
+            advance_replica(*call[:9], np.uint64(0), np.uint64(0), *call[11:])
 
     def run_for_choice(self, order: Order, low: int, high: int, choose: Callable) -> tuple[float, int]:
         """Let each replica step through one interval, merge all at once as `choose` says, and keep its constant.
@@ -401,7 +441,7 @@ class ReplicasRunner:
         if self._simulated:
             loss = sum(advance_alone(*call) for call in calls)
         else:
-            loss = sum(thread_pool().run(advance_alone, calls))
+            loss = sum(self._workers.run(advance_alone, calls))
         deltas = sum(replica.values.astype(np.float64) - replica.base for replica in self._replicas)
         eta = float(self._works[0].eta[0])
         target, constant = choose(deltas, eta, (high - low) / self.n_replicas)
@@ -450,7 +490,7 @@ class ReplicasRunner:
 
     def _finish_average(self, area: float, count: float) -> None:
         """Add what each stripe's average still lacks of this slice."""
-        model = self.task.model
+        model = self._model
         flat, summed = model.coef.reshape(-1), model.summed.reshape(-1)
         if self._static:
             n = self.target.size
@@ -470,7 +510,7 @@ class ReplicasRunner:
 
     def _finish_split_average(self, area: float, count: float) -> None:
         """Add ``area`` times the tail's weights (steps subtracted what was not there yet), and the head's rest."""
-        model = self.task.model
+        model = self._model
         hot = self._hot
         tail = np.ones(self.task.n_features, bool)
         tail[hot] = False

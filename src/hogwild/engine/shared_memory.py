@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import errno
+import importlib
 import itertools
 import mmap
 import os
@@ -288,7 +289,24 @@ class _Pickler(cloudpickle.Pickler):
             return _rebuild, (name, offset, obj.shape, obj.strides, dtype, obj.flags.writeable)
         if self._torch is not None and type(obj) is self._torch.Tensor and _is_plain(obj, self._torch):
             return self._torch.from_numpy, (obj.detach().numpy(),)
+        compiled = getattr(obj, "py_func", None)
+        if compiled is not None and _is_named(obj, compiled.__module__, compiled.__qualname__):
+            return _named, (compiled.__module__, compiled.__qualname__)
         return super().reducer_override(obj)
+
+
+def _is_named(obj: Any, module: str, name: str) -> bool:
+    """Whether a module that workers can import has `obj` under this name.
+
+    Numba pickles a compiled function as its source: workers would compile it again, and not look into the disk cache.
+    """
+    by_value = module == "__main__" or module in cloudpickle.list_registry_pickle_by_value()
+    return not by_value and getattr(sys.modules.get(module), name, None) is obj
+
+
+def _named(module: str, name: str) -> Any:
+    """Import what a module has under a name."""
+    return getattr(importlib.import_module(module), name)
 
 
 def _is_plain(tensor: Any, torch: Any) -> bool:

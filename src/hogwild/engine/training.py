@@ -302,6 +302,7 @@ class Training:
         now = self.position
         if block.n_features > self.task.n_features:
             self.runner.finish()
+            self.runner.close()
             self.task, self.runner = self.grow(block.n_features)
         self.task.rows = block.rows
         if self._resumed:

@@ -69,6 +69,10 @@ class SelfTuned:
         """Bring everything lazy up to the clock."""
         self._runner.finish()
 
+    def close(self) -> None:
+        """Let go of the workers."""
+        self._runner.close()
+
     def _choose(self, deltas: np.ndarray, eta: float, rows: float) -> tuple[np.ndarray, float]:
         """Return the best target of the merge, and its constant."""
         runner, task = self._runner, self._runner.task

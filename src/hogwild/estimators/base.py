@@ -308,6 +308,7 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
                 if outcome.scores:
                     self.validation_scores_ = outcome.scores
                 self._publish(training.task)
+                training.runner.close()
         if outcome.interrupted:
             raise KeyboardInterrupt
         return outcome
