@@ -40,6 +40,7 @@ ENGINES = {
     "deterministic, crowded": (Replicas(interval=64, deterministic=True), 4, 0.12),
     "shared": ("shared", 2, 0.05),
     "atomic": ("atomic", 2, 0.05),
+    "processes": ("processes", 2, 0.05),
     "simulated 2": (Simulated(2, interval=64), None, 0.05),
     "simulated 4": (Simulated(4, interval=64), None, 0.05),
     "simulated 16": (Simulated(16, interval=64), None, 0.12),

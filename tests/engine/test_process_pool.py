@@ -116,9 +116,7 @@ def test_views_are_seen_on_both_sides(pool, view):
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    array=npst.arrays(NUMBERS, npst.array_shapes(min_dims=0, max_dims=3, min_side=0), fill=st.nothing())
-)
+@given(array=npst.arrays(NUMBERS, npst.array_shapes(min_dims=0, max_dims=3, min_side=0), fill=st.nothing()))
 def test_arrays_are_shared_bit_by_bit(pool, array):
     shared = pool.share(array)
     assert shared.tobytes() == array.tobytes()
@@ -323,7 +321,7 @@ def test_memory_is_freed_with_the_last_view_and_nothing_is_left_in_the_system():
 
 def test_too_little_memory_is_told_with_the_bytes(pool, monkeypatch):
     monkeypatch.setattr(shared_memory, "available_bytes", lambda: 1_500_000)
-    with pytest.raises(MemoryError, match="for 8,00[0-9,]+ bytes is needed, found 1,500,000 bytes"):
+    with pytest.raises(MemoryError, match=r"for 8,00[0-9,]+ bytes is needed, found 1,500,000 bytes"):
         pool.share(np.zeros(1_000_000))
 
     def full(descriptor, start, size):

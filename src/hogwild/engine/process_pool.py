@@ -85,24 +85,24 @@ class _Worker:
             pipe.write(pickle.dumps((paths, theirs.fileno(), list(modules))))
         theirs.close()
 
-    def send(self, blocks: dict[tuple[int, int], Any], function: bytes, arguments: bytes, core: int | None) -> None:
+    def send(self, blocks: dict[tuple[int, int], Any], function: bytes, arguments: bytes) -> None:
         """Send a call, with the descriptors of the blocks that the worker has not mapped yet."""
         new = [name for name in blocks if name not in self.blocks]
         dropped = [name for name in self.blocks if not shared_memory.alive(name)]
         self.blocks.difference_update(dropped)
         while len(new) > MOST_DESCRIPTORS:
-            self._send(new[:MOST_DESCRIPTORS], [], b"", b"", None)
+            self._send(new[:MOST_DESCRIPTORS], [], b"", b"")
             del new[:MOST_DESCRIPTORS]
-        self._send(new, dropped, function, arguments, core)
+        self._send(new, dropped, function, arguments)
 
     def drop_blocks(self) -> None:
         """Let the worker unmap everything."""
         dropped, self.blocks = list(self.blocks), set()
-        self._send([], dropped, b"", b"", None)
+        self._send([], dropped, b"", b"")
 
-    def _send(self, new: list, dropped: list, function: bytes, arguments: bytes, core: int | None) -> None:
+    def _send(self, new: list, dropped: list, function: bytes, arguments: bytes) -> None:
         places = [shared_memory.descriptor_of(name) for name in new]
-        about = pickle.dumps(([(name, size) for name, (_, size) in zip(new, places, strict=True)], dropped, core))
+        about = pickle.dumps(([(name, size) for name, (_, size) in zip(new, places, strict=True)], dropped))
         header = HEADER.pack(len(about), len(function), len(arguments))
         sent = socket.send_fds(self.connection, [header], [descriptor for descriptor, _ in places])
         self.connection.sendall(header[sent:] + about + function + arguments)
@@ -359,7 +359,7 @@ class _Round:
     def _send(self, k: int) -> None:
         arguments, needs = self._dumps(tuple(self._calls[k]))
         with contextlib.suppress(OSError):  # the worker is gone: seen where its result is awaited
-            self._pool._workers[k].send({**self._needs, **needs}, self._dumped, arguments, None)
+            self._pool._workers[k].send({**self._needs, **needs}, self._dumped, arguments)
 
     def _learn(self, name: str) -> bool:
         """Send what a module defines by value, if only this process can import it; returns whether that can help."""

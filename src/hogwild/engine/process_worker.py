@@ -18,7 +18,6 @@ import traceback
 from typing import Any
 
 from hogwild.engine import shared_memory
-from hogwild.engine.pool import _current_core, _move_to
 
 HEADER = struct.Struct("<QQQ")  # bytes about blocks, of the function, of the arguments
 REPLY = struct.Struct("<BQ")  # what came of a call, and bytes of it
@@ -57,13 +56,13 @@ def _listen(connection: socket.socket, calls: queue.SimpleQueue) -> None:
     try:
         while True:
             (about, function, arguments), descriptors = _receive_header(connection)
-            sent, dropped, core = shared_memory.loads(receive(connection, about))
+            sent, dropped = shared_memory.loads(receive(connection, about))
             for name in dropped:
                 shared_memory.detach(name)
             for (name, size), descriptor in zip(sent, descriptors, strict=True):
                 shared_memory.attach(name, descriptor, size)
             if function:
-                calls.put((core, receive(connection, function), receive(connection, arguments)))
+                calls.put((receive(connection, function), receive(connection, arguments)))
     except (EOFError, OSError):
         os._exit(0)
 
@@ -114,9 +113,7 @@ def serve(descriptor: int, modules: list[str]) -> None:
             importlib.import_module(module)
     known: list = [None, None]
     while True:
-        core, function, arguments = calls.get()
-        if core is not None and core != _current_core():
-            _move_to(core)
+        function, arguments = calls.get()
         _reply(connection, *_outcome(function, arguments, known))
         del function, arguments
         sys.stdout.flush()

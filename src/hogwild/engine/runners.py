@@ -24,7 +24,6 @@ from hogwild.steps.weights import Atomic as AtomicWeights
 
 MEMORY_LIMIT = 1 << 30  # bytes that replicas may take together
 _NEVER = np.uint64(2**62)
-_IN_SHARED_MEMORY = "target _values _replicas _shared _models _works merging _cursor _meeting _model".split()
 CACHE, BEYOND_CACHE = 1 << 19, 6.0  # bytes of parameters beyond which five copies leave the cache, and what that costs
 ROWS_A_PARAMETER = 2.7  # rows of one nonzero between merges, for each parameter that is merged
 
@@ -372,8 +371,8 @@ class ReplicasRunner:
         """Let go of the workers, and of the memory that is shared with them."""
         self._workers.close()
         if self._workers.apart:
-            for name in _IN_SHARED_MEMORY:
-                self.__dict__.pop(name, None)
+            self.target = self.merging = self._cursor = self._meeting = self._values = None
+            self._model = self._shared = self._models = self._replicas = self._works = None
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what a deterministic run keeps beside the model's arrays and the task's clock."""
