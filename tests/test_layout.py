@@ -16,7 +16,7 @@ FLOORS = [
     {"data"},
     {"storage"},
     {"engine"},
-    {"estimators"},
+    {"estimators", "torch"},
     {"encoding"},
     {"models"},
     {"report"},

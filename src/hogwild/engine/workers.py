@@ -55,7 +55,7 @@ class ProcessWorkers:
     apart = True
 
     def __init__(self, n_workers: int) -> None:
-        self._pool = _take(n_workers)
+        self._pool = take_pool(n_workers, _MODULES)
         self._lent: dict[str, tuple[Any, Any]] = {}
 
     @property
@@ -92,7 +92,7 @@ class ProcessWorkers:
         """Let go of the shared memory; the processes wait for another fit."""
         self._lent.clear()
         if self._pool is not None:
-            _give_back(self._pool)
+            return_pool(self._pool)
             self._pool = None
 
 
@@ -120,7 +120,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
-def _take(n_workers: int) -> ProcessPool:
+def take_pool(n_workers: int, modules: Sequence[str]) -> ProcessPool:
     """Return the idle pool if it has the size, else a new one: 0.3 s, which each `partial_fit` would pay again."""
     from hogwild.engine.process_pool import ProcessPool
 
@@ -131,10 +131,10 @@ def _take(n_workers: int) -> ProcessPool:
         return pool
     if pool is not None:
         pool.close()
-    return ProcessPool(n_workers, modules=_MODULES)
+    return ProcessPool(n_workers, modules=modules)
 
 
-def _give_back(pool: ProcessPool) -> None:
+def return_pool(pool: ProcessPool) -> None:
     """Keep a pool for the next fit, without any memory of this one."""
     global _idle
     pool.on_death, pool.deaths = None, 0
