@@ -18,11 +18,11 @@ import torch
 import torch.multiprocessing as mp
 from sklearn.datasets import load_digits
 from torch import nn
-from torch.nn import functional as F
+from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 from torch.utils.data import DataLoader, TensorDataset
 
-import hogwild.torch
 from hogwild.engine.workers import close_idle_processes
+from hogwild.torch import fit
 
 BATCH, RATE, MOMENTUM = 64, 0.01, 0.5
 
@@ -37,6 +37,7 @@ class Net(nn.Module):
         self.fc1, self.fc2 = nn.Linear(320, 50), nn.Linear(50, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the log probabilities of the classes."""
         x = F.relu(F.max_pool2d(self.conv1(x), 2))
         x = F.relu(F.max_pool2d(self.conv2_drop(self.conv2(x)), 2))
         x = F.relu(self.fc1(x.flatten(1)))
@@ -101,10 +102,10 @@ def by_us(module: nn.Module, X, y, epochs: int, jobs: int) -> tuple[float, float
     close_idle_processes()
     settings = {"batch_size": BATCH, "n_jobs": jobs, "lr": RATE, "momentum": MOMENTUM, "random_state": 0}
     began, state = time.perf_counter(), {k: v.clone() for k, v in module.state_dict().items()}
-    hogwild.torch.fit(module, (X, y), F.nll_loss, epochs=epochs, **settings)
+    fit(module, (X, y), F.nll_loss, epochs=epochs, **settings)
     whole = time.perf_counter() - began
     module.load_state_dict(state)
-    return whole, hogwild.torch.fit(module, (X, y), F.nll_loss, epochs=epochs, **settings).seconds[-1]
+    return whole, fit(module, (X, y), F.nll_loss, epochs=epochs, **settings).seconds[-1]
 
 
 def accuracy(module: nn.Module, X, y) -> float:

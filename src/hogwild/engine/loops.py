@@ -200,12 +200,6 @@ def advance_static(
 
 
 @kernel
-def take(cursor):
-    """Take the next number; every number is taken once, whatever the number of threads or processes that ask."""
-    return fetch_add(cursor, np.uint64(0), np.int64(1))
-
-
-@kernel
 def write_order(order, rows, chunk):
     """Write the whole epoch's order, by way of `chunk` (CHUNK elements)."""
     position = np.uint64(0)

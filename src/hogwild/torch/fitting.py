@@ -1,7 +1,4 @@
-"""PyTorch's modules by HOGWILD!: parameters in shared memory, worker processes that step on them without locks.
-
-Needs PyTorch: ``pip install "hogwild[torch]"``.
-"""
+"""Training a module by several processes: parameters into shared memory, slices, history, and back."""
 
 from __future__ import annotations
 
@@ -15,21 +12,17 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import Dataset, TensorDataset
 
 from hogwild.engine import shared_memory
 from hogwild.engine.interrupt import deferred_interrupt
-from hogwild.engine.loops import take
 from hogwild.engine.pool import usable_cores
 from hogwild.engine.process_pool import ProcessPool
 from hogwild.engine.training import DivergedError, Progress
 from hogwild.engine.workers import return_pool, take_pool
-
-try:
-    import torch
-    from torch import nn
-    from torch.utils.data import Dataset, TensorDataset, default_collate
-except ImportError as error:  # pragma: no cover
-    raise ImportError('hogwild.torch needs PyTorch: pip install "hogwild[torch]"') from error
+from hogwild.torch.stepper import Stepper, advance, forget
 
 SLICE_SECONDS = 0.5  # between two looks at Ctrl-C and the callback; a slice's end costs a batch's time
 _numbers = count()
@@ -230,58 +223,6 @@ def _threads(n: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-# ------------------------------------------------------------------------------------------------ one process's part
-
-
-class _Stepper:
-    """Steps over batches: the module, its data, and an optimiser of this process."""
-
-    def __init__(self, recipe: tuple, data: Any, number: int) -> None:
-        self._module, self._loss, optimizer, options, seed = recipe
-        self._data = data
-        self._optimizer = optimizer([p for p in self._module.parameters() if p.requires_grad], **options)
-        torch.manual_seed((seed + number) % 2**63)
-
-    def _batch(self, rows: torch.Tensor) -> tuple:
-        if isinstance(self._data, tuple):
-            return tuple(part[rows] for part in self._data)
-        return tuple(default_collate([self._data[i] for i in rows.tolist()]))
-
-    def advance(self, cursor: np.ndarray, order: np.ndarray, batch_size: int, seconds: float) -> tuple[float, int]:
-        """Take batches until there are no more, or the time is over; returns the sum of losses, and the rows."""
-        ends, total, stepped = time.monotonic() + seconds, 0.0, 0
-        rows, n_batches = torch.from_numpy(order), -(-len(order) // batch_size)
-        while True:
-            k = take(cursor)
-            if k >= n_batches:
-                return total, stepped
-            *inputs, target = self._batch(rows[k * batch_size : (k + 1) * batch_size])
-            self._optimizer.zero_grad()
-            loss = self._loss(self._module(*inputs), target)
-            loss.backward()
-            self._optimizer.step()
-            total, stepped = total + loss.item() * len(target), stepped + len(target)
-            if time.monotonic() >= ends or not math.isfinite(total):
-                return total, stepped
-
-
-_stepper: list[Any] = [None, None]  # of a worker process: of which fit, and what steps
-
-
-def _advance(name: tuple, about: np.ndarray, held: tuple, number: int, threads: int, *part: Any) -> tuple[float, int]:
-    """Step in a worker process; `held` are the arrays that the pickle in `about` refers to."""
-    if _stepper[0] != name:
-        torch.set_num_threads(threads)
-        recipe, data = shared_memory.loads(about.tobytes())
-        _stepper[:] = name, _Stepper(recipe, data, number)
-    return _stepper[1].advance(*part)
-
-
-def _forget() -> None:
-    """Let a worker process go of a fit's memory."""
-    _stepper[:] = None, None
-
-
 # ------------------------------------------------------------------------------------------------ all processes
 
 
@@ -291,7 +232,7 @@ class _Alone:
     n_jobs = 1
 
     def __init__(self, recipe: tuple, data: Any, n_rows: int, batch_size: int) -> None:
-        self._stepper, self._batch_size = _Stepper(recipe, data, 0), batch_size
+        self._stepper, self._batch_size = Stepper(recipe, data, 0), batch_size
         self.cursor, self.order = np.zeros(8, np.int64), np.arange(n_rows)
 
     def advance(self) -> tuple[float, int]:
@@ -304,7 +245,7 @@ class _Apart:
 
     def __init__(self, recipe: tuple, data: Any, n_rows: int, batch_size: int, n_workers: int) -> None:
         self.n_jobs, self._batch_size = n_workers, batch_size
-        self._pool: ProcessPool = take_pool(n_workers, modules=("hogwild.torch",))
+        self._pool: ProcessPool = take_pool(n_workers, modules=("hogwild.torch.stepper",))
         try:
             if isinstance(data, tuple):
                 data = tuple(_shared_tensor(part) if part.numel() else part for part in data)
@@ -322,13 +263,13 @@ class _Apart:
         """Run a slice; returns the sum of losses, and the rows."""
         part = (self.cursor, self.order, self._batch_size, SLICE_SECONDS)
         first = (self._name, self._about, self._held)
-        found = self._pool.run(_advance, [(*first, k, self._threads, *part) for k in range(self.n_jobs)])
+        found = self._pool.run(advance, [(*first, k, self._threads, *part) for k in range(self.n_jobs)])
         return sum(loss for loss, _ in found), sum(rows for _, rows in found)
 
     def close(self) -> None:
         """Let the processes wait for another fit."""
         self._about = self._held = self.cursor = self.order = None
-        self._pool.run(_forget, [()] * self.n_jobs)
+        self._pool.run(forget, [()] * self.n_jobs)
         return_pool(self._pool)
 
 
