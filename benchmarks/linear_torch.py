@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from hogwild.engine.workers import close_idle_processes
 from hogwild.torch import fit
 
-BATCH, RATE, MOMENTUM = 64, 0.01, 0.5
+BATCH, RATE, MOMENTUM = 64, 0.05, 0.5
 
 
 class Net(nn.Module):

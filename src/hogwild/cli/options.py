@@ -34,7 +34,7 @@ Schedule = Literal[
     "adagrad",
     "ftrl",
 ]
-EngineName = Literal["auto", "sequential", "replicas", "shared", "atomic"]
+EngineName = Literal["auto", "sequential", "replicas", "shared", "atomic", "processes"]
 Penalty = Literal["l2", "l1", "elasticnet", "none"]
 Task = Literal["auto", "classification", "regression"]
 Metric = Literal["log_loss", "auc", "accuracy", "mae", "rmse", "r2"]

@@ -96,7 +96,8 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         Average the weights over all rows, or from this row on.
     engine : str or engine object, default="auto"
         Who runs the steps on several threads: ``"auto"`` and ``"replicas"`` (a copy for each thread, merged often),
-        ``"shared"`` (classic HOGWILD!), ``"atomic"``, ``"sequential"``, or an object of `hogwild.engine`.
+        ``"shared"`` (classic HOGWILD!), ``"atomic"``, ``"processes"`` (shared, by worker processes), ``"sequential"``,
+        or an object of `hogwild.engine`.
     decay : float, default=0.9
         Factor of ``"epoch_decay"``.
     beta : float, default=1.0
