@@ -13,7 +13,7 @@ import scipy.sparse as sp
 
 from hogwild import SGDClassifier, SGDRegressor
 from hogwild.data import make_rcv1_like
-from hogwild.engine import Replicas, Sequential, Simulated, resolve_engine, runners, training, usable_cores
+from hogwild.engine import Delayed, Replicas, Sequential, Simulated, resolve_engine, runners, training, usable_cores
 
 N_ROWS, N_FEATURES = 4096, 200
 ALPHA, L1_RATIO = 1e-4, 0.15
@@ -41,6 +41,9 @@ ENGINES = {
     "shared": ("shared", 2, 0.05),
     "atomic": ("atomic", 2, 0.05),
     "processes": ("processes", 2, 0.05),
+    "locked": ("locked", 2, 0.05),
+    "round robin": ("round_robin", 2, 0.05),
+    "delayed": (Delayed(16), None, 0.05),
     "simulated 2": (Simulated(2, interval=64), None, 0.05),
     "simulated 4": (Simulated(4, interval=64), None, 0.05),
     "simulated 16": (Simulated(16, interval=64), None, 0.12),

@@ -34,7 +34,19 @@ Schedule = Literal[
     "adagrad",
     "ftrl",
 ]
-EngineName = Literal["auto", "sequential", "replicas", "shared", "atomic", "processes"]
+EngineName = Literal[
+    "auto",
+    "sequential",
+    "replicas",
+    "shared",
+    "atomic",
+    "processes",
+    "locked",
+    "round_robin",
+    "delayed",
+    "batch",
+    "minibatch",
+]
 Penalty = Literal["l2", "l1", "elasticnet", "none"]
 Task = Literal["auto", "classification", "regression"]
 Metric = Literal["log_loss", "auc", "accuracy", "mae", "rmse", "r2"]

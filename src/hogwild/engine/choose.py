@@ -6,12 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hogwild.engine.engines import Engine, Replicas, Sequential, Simulated
+from hogwild.engine.baselines import BASELINES, Baseline
+from hogwild.engine.engines import ALONE, Engine, Replicas, Sequential
 from hogwild.engine.runners import Plan, ReplicasRunner, SequentialRunner
 from hogwild.engine.task import Task
 from hogwild.engine.tuning import SelfTuned, is_long, tuned_plan
 
-Runner = SequentialRunner | ReplicasRunner | SelfTuned
+Runner = SequentialRunner | ReplicasRunner | SelfTuned | Baseline
 
 
 def make_runner(
@@ -35,8 +36,10 @@ def make_runner(
     plan : Plan, optional
         What an earlier run has chosen.
     """
-    if isinstance(engine, Sequential) or (n_threads == 1 and not isinstance(engine, Simulated)):
+    if isinstance(engine, Sequential) or (n_threads == 1 and not isinstance(engine, ALONE)):
         return SequentialRunner(task)
+    if type(engine) in BASELINES:
+        return BASELINES[type(engine)](task, engine, n_threads)
     tunes = isinstance(engine, Replicas) and engine.tune and not engine.deterministic
     given = tunes and engine.interval is not None and engine.head is not None
     if plan is None and tunes and not given and copy_task is not None and is_long(task, n_epochs, n_threads):

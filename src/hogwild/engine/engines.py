@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 MERGES = ("damped", "self-tuned", "sum", "mean")
 
@@ -101,7 +102,92 @@ class Simulated:
     merge: str = "damped"
 
 
-Engine = Sequential | Replicas | Shared | Atomic | Processes | Simulated
+@dataclass(frozen=True)
+class Locked:
+    """All threads step on the same weights, each row under the locks of the features that it touches.
+
+    AIG of the HOGWILD! paper: exact, as if the rows had come one after the other. Every row also takes the lock of the
+    intercept, so that only ``fit_intercept=False`` lets threads step at the same time.
+
+    Parameters
+    ----------
+    stripes : int, optional
+        Locks; each is for a power of two of features side by side, so that they may be fewer. Default: one for each
+        feature, at most 1,048,576.
+    """
+
+    stripes: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.stripes is not None:
+            _check_count("stripes", self.stripes, 1, "lock")
+
+
+@dataclass(frozen=True)
+class RoundRobin:
+    """All threads share the weights; they measure their rows at the same time and change the weights in turn.
+
+    RR of the HOGWILD! paper: rows change the weights in the order of the epoch; each was measured at weights that lack
+    at most the ``n_threads - 1`` rows before it.
+    """
+
+
+@dataclass(frozen=True)
+class Delayed:
+    """One thread; the step of each row is measured at once and changes the weights `tau` rows later, exactly.
+
+    What asynchronous threads do to a model, with the staleness as a parameter; ``tau=0`` has the bits of one thread.
+
+    Parameters
+    ----------
+    tau : int, default=1
+        Rows between measuring and changing.
+    """
+
+    tau: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        _check_count("tau", self.tau, 0, "row")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Batch gradient descent: one step an epoch, along the mean gradient of all rows; for plain SGD steps.
+
+    Threads add up the gradients of fixed parts of the rows: the same bits on every run with the same `n_jobs`.
+    """
+
+
+@dataclass(frozen=True)
+class MiniBatch:
+    """One thread; a step every `size` rows, along their mean gradient at the same weights; for plain SGD steps.
+
+    Parameters
+    ----------
+    size : int, default=32
+        Rows of a step.
+    """
+
+    size: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        _check_count("size", self.size, 1, "row")
+
+
+def _check_count(name: str, value: int, least: int, unit: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ValueError(f"{name} must be a whole number, found {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least} {unit}{'' if least == 1 else 's'}, found {value!r}")
+
+
+Engine = (
+    Sequential | Replicas | Shared | Atomic | Processes | Simulated | Locked | RoundRobin | Delayed | Batch | MiniBatch
+)
+ALONE = Simulated | Delayed | Batch | MiniBatch  # what these do is not what one thread does row by row
 
 ENGINES: dict[str, Engine | None] = {
     "auto": None,
@@ -110,6 +196,11 @@ ENGINES: dict[str, Engine | None] = {
     "shared": Shared(),
     "atomic": Atomic(),
     "processes": Processes(),
+    "locked": Locked(),
+    "round_robin": RoundRobin(),
+    "delayed": Delayed(),
+    "batch": Batch(),
+    "minibatch": MiniBatch(),
 }
 
 
@@ -121,4 +212,4 @@ def resolve_engine(engine: str | Engine, n_threads: int) -> Engine:
         engine = ENGINES[engine] or Replicas()
     elif not isinstance(engine, Engine):
         raise ValueError(f"engine must be a name or an engine object; found {engine!r}")
-    return engine if n_threads > 1 or isinstance(engine, Simulated) else Sequential()
+    return engine if n_threads > 1 or isinstance(engine, ALONE) else Sequential()

@@ -276,6 +276,8 @@ class Training:
                         self.before_slice()
                     self._run_slice(block)
                     ended = now.epoch_rows == self.source.n_rows
+                    if ended:
+                        self._end_epoch()
                     halted = self._tell(block, ended) or interrupted()
                     if self.save is not None:
                         self.save(self, halted)
@@ -291,6 +293,7 @@ class Training:
         if not now.epoch_rows:
             raise ValueError("found no rows to train on")
         if not (ended or halted):  # only the stream's end has told that these were all rows
+            self._end_epoch()
             halted = self._tell(None, True) or interrupted()
         self.outcome.losses.append(self._mean(block))
         if ended or not halted:
@@ -301,9 +304,12 @@ class Training:
         """Take over the rows of a block and draw their order."""
         now = self.position
         if block.n_features > self.task.n_features:
-            self.runner.finish()
-            self.runner.close()
+            before = self.runner
+            before.finish()
+            before.close()
             self.task, self.runner = self.grow(block.n_features)
+            if hasattr(before, "hand_over"):
+                before.hand_over(self.runner)
         self.task.rows = block.rows
         if self._resumed:
             self.rng.bit_generator.state = now.rng_block
@@ -337,6 +343,11 @@ class Training:
             now.slice_rows = _next_slice(now.slice_rows, done, seconds)
         if now.rows >= (self.outcome.curve[-1][0] * 2 if self.outcome.curve else _FIRST_POINT):
             self._close_curve()
+
+    def _end_epoch(self) -> None:
+        """Tell an engine that steps by epochs."""
+        if hasattr(self.runner, "end_epoch"):
+            self.runner.end_epoch()
 
     def _close_curve(self) -> None:
         """Add a point to the progressive curve."""
@@ -439,7 +450,8 @@ def _whole_chunks(rows: float) -> int:
 
 
 def _first_slice(task: Task, runner: Runner) -> int:
-    seconds = (task.row_length * task.n_columns * task.cost + 20) * _FIRST_GUESS / runner.n_threads
+    cost = task.cost * getattr(runner, "cost", 1.0)
+    seconds = (task.row_length * task.n_columns * cost + 20) * _FIRST_GUESS / runner.n_threads
     return _whole_chunks(min(SLICE_SECONDS / seconds, 1 << 22))
 
 

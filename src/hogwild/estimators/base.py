@@ -301,6 +301,8 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
                 self.eta0_ = training.task.schedule.eta0
                 self.n_threads_ = training.runner.n_threads
                 self.engine_ = training.runner.describe()
+                if hasattr(training.runner, "waits"):
+                    self.n_waits_ = training.runner.waits
                 self.n_iter_ = outcome.n_epochs
                 self.loss_curve_ = (self.loss_curve_ if hasattr(self, "loss_curve_") else []) + outcome.losses
                 self.progressive_curve_ = outcome.curve
@@ -428,7 +430,7 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
     def _begin_fit(self) -> tuple[Any, Any]:
         """Forget an earlier fit; returns its weights where `warm_start` asks for them."""
         warm = (self.coef_, self.intercept_) if self.warm_start and hasattr(self, "coef_") else (None, None)
-        for name in ("classes_", "loss_curve_", "progressive_curve_", "validation_scores_", "_searched_at"):
+        for name in ("classes_", "loss_curve_", "progressive_curve_", "validation_scores_", "n_waits_", "_searched_at"):
             if hasattr(self, name):
                 delattr(self, name)
         return warm

@@ -96,8 +96,9 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         Average the weights over all rows, or from this row on.
     engine : str or engine object, default="auto"
         Who runs the steps on several threads: ``"auto"`` and ``"replicas"`` (a copy for each thread, merged often),
-        ``"shared"`` (classic HOGWILD!), ``"atomic"``, ``"processes"`` (shared, by worker processes), ``"sequential"``,
-        or an object of `hogwild.engine`.
+        ``"shared"`` (classic HOGWILD!), ``"atomic"``, ``"processes"`` (shared, by worker processes),
+        ``"sequential"``, a baseline (``"locked"``, ``"round_robin"``,
+        ``"delayed"``, ``"batch"``, ``"minibatch"``), or an object of `hogwild.engine`.
     decay : float, default=0.9
         Factor of ``"epoch_decay"``.
     beta : float, default=1.0
@@ -128,7 +129,8 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
     n_iter_ : int
         Epochs run.
     t_ : float
-        Rows stepped, plus 1 (rows of weight 0 are skipped and not counted).
+        Rows stepped, plus 1 (rows of weight 0 are skipped and not counted); with ``"batch"`` and ``"minibatch"``
+        batches stepped, plus 1.
     loss_curve_ : list of float
         Mean progressive loss of each epoch: every row before its own step.
     progressive_curve_ : list of [int, float]
@@ -142,6 +144,8 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         Threads that ran.
     engine_ : engine object
         Engine that ran, with the interval and head it chose.
+    n_waits_ : int
+        Rows of this fit that waited for a lock or their turn (``"locked"`` and ``"round_robin"`` on several threads).
     n_features_in_ : int
     feature_names_in_ : ndarray of str
 

@@ -48,7 +48,7 @@ class SGDRegressor(RegressorMixin, BaseSGD):
     ----------
     coef_ : ndarray of shape (n_features,)
     intercept_ : ndarray of shape (1,)
-    n_iter_, t_, loss_curve_, validation_scores_, eta0_, n_threads_, engine_ : see `SGDClassifier`
+    n_iter_, t_, loss_curve_, validation_scores_, eta0_, n_threads_, engine_, n_waits_ : see `SGDClassifier`
 
     Raises
     ------
