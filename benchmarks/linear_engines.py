@@ -1,0 +1,165 @@
+"""Every engine on the same problem: time of an epoch, objective after three, how many rows met another thread's.
+
+Hinge loss without intercept (under locks the intercept would let one thread step at a time; ``--intercept`` shows it).
+Times are the shortest of whole, warmed fits, run in turn within one process. Step size tuned for one thread over powers
+of three; the engines that step along mean gradients, which make fewer and longer steps, have their own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from hogwild import SGDClassifier
+from hogwild.data import load_svmlight, make_rcv1_like
+from hogwild.engine import Batch, Delayed, MiniBatch, Replicas, usable_cores
+from hogwild.engine.pingpong import ping_pong_ns
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+ALPHA, EPOCHS = 1e-5, 3
+ENGINES = {
+    "sequential": "sequential",
+    "replicas": "replicas",
+    "deterministic": Replicas(deterministic=True),
+    "shared": "shared",
+    "atomic": "atomic",
+    "locked": "locked",
+    "round_robin": "round_robin",
+    "delayed, tau 1": Delayed(1),
+    "delayed, tau 64": Delayed(64),
+    "delayed, tau 1,024": Delayed(1024),
+    "minibatch, 32 rows": MiniBatch(32),
+    "minibatch, 1,024 rows": MiniBatch(1024),
+    "batch": Batch(),
+}
+# engine: share of rows that met another thread's, by a fitted model; those that count nothing while they run are traced
+CONFLICTS: dict[str, Callable[[SGDClassifier], float]] = {
+    name: lambda model: model.n_waits_ / (model.t_ - 1) for name in ("locked", "round_robin")
+}
+console = Console(width=120)
+
+
+def objective(model: SGDClassifier, X, y: np.ndarray) -> float:
+    """Mean hinge loss plus penalty."""
+    coef = np.asarray(model.coef_[0], np.float64)
+    margin = np.where(y > 0, 1, -1) * (X @ coef + model.intercept_[0])
+    return float(np.maximum(0, 1 - margin).mean() + 0.5 * ALPHA * coef @ coef)
+
+
+def tuned(fit: Callable[[float], SGDClassifier], X, y: np.ndarray, start: float) -> float:
+    """Step size with the lowest objective, by multiplying or dividing by three from `start` on."""
+    tried: dict[float, float] = {}
+
+    def value(power: int) -> float:
+        if power not in tried:
+            tried[power] = objective(fit(start * 3.0**power), X, y)
+        return tried[power]
+
+    best = 0
+    for direction in (1, -1):
+        while abs(best) < 12 and value(best + direction) < value(best):
+            best += direction
+        if best:
+            break
+    return start * 3.0**best
+
+
+def table(name: str, X, y: np.ndarray, n_threads: int, repeat: int, intercept: bool) -> list[dict]:
+    """Fit with every engine in turn."""
+    common = {
+        "alpha": ALPHA,
+        "max_iter": EPOCHS,
+        "tol": None,
+        "random_state": 0,
+        "learning_rate": "invscaling",
+        "power_t": 0.25,
+        "fit_intercept": intercept,
+        "n_jobs": n_threads,
+    }
+
+    def model(engine, eta0: float) -> SGDClassifier:
+        return SGDClassifier(engine=engine, eta0=eta0, **common).fit(X, y)
+
+    one = tuned(lambda eta0: model("sequential", eta0), X, y, 1.0)
+    eta0 = {
+        label: tuned(lambda eta0, engine=engine: model(engine, eta0), X, y, 10 * one)
+        if isinstance(engine, Batch | MiniBatch)
+        else one
+        for label, engine in ENGINES.items()
+    }
+    seconds: dict[str, list[float]] = {label: [] for label in ENGINES}
+    fitted = {}
+    for turn in range(repeat + 1):
+        for label, engine in ENGINES.items():
+            began = time.perf_counter()
+            fitted[label] = model(engine, eta0[label])
+            if turn:  # the first turn warms kernels, pool and caches
+                seconds[label].append(time.perf_counter() - began)
+    base = min(seconds["sequential"])
+    return [
+        {
+            "data": name,
+            "engine": label,
+            "threads": found.n_threads_,
+            "eta0": eta0[label],
+            "ms an epoch": 1e3 * min(seconds[label]) / EPOCHS,
+            "times one thread": min(seconds[label]) / base,
+            "objective": objective(found, X, y),
+            "rows that waited, %": 100 * CONFLICTS[label](found)
+            if label in CONFLICTS and found.n_threads_ > 1
+            else None,
+        }
+        for label, found in fitted.items()
+    ]
+
+
+def show(title: str, rows: list[dict]) -> None:
+    """Print rows of figures."""
+    shown = Table(title=title, title_justify="left")
+    for column in rows[0]:
+        shown.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
+    for row in rows:
+        shown.add_row(
+            *(f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row.values()),
+        )
+    console.print(shown)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--intercept", action="store_true", help="fit an intercept")
+    parser.add_argument("--quick", action="store_true", help="small data and one repetition: a smoke test")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    console.print(
+        f"{usable_cores()} cores, {platform.machine()}, Python {platform.python_version()}; "
+        f"cache line there and back in {ping_pong_ns():.0f} ns"
+    )
+    sets = {"RCV1-like": make_rcv1_like(3_000 if options.quick else 100_000, random_state=0)}
+    if (SHARED / "a9a.svm.xz").exists() and not options.quick:
+        sets["a9a"] = load_svmlight(SHARED / "a9a.svm.xz", n_features=123)
+    figures = []
+    for name, (X, y) in sets.items():
+        repeat = 1 if options.quick else options.repeat
+        rows = table(name, X, y, options.threads, repeat, options.intercept)
+        show(f"{name}: hinge, alpha {ALPHA:g}, {EPOCHS} epochs, {X.shape[0]:,} x {X.shape[1]:,}", rows)
+        figures += rows
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1))
+
+
+if __name__ == "__main__":
+    main()
