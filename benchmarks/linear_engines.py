@@ -125,11 +125,11 @@ def table(name: str, X, y: np.ndarray, n_threads: int, repeat: int, intercept: b
 def show(title: str, rows: list[dict]) -> None:
     """Print rows of figures."""
     shown = Table(title=title, title_justify="left")
-    for column in rows[0]:
+    for column in list(rows[0])[1:]:
         shown.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
     for row in rows:
         shown.add_row(
-            *(f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in row.values()),
+            *(f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in list(row.values())[1:]),
         )
     console.print(shown)
 
