@@ -117,6 +117,15 @@ def test_settings_of_some_losses_reach_the_estimator(files, tmp_path):
     run("train", files / "numbers.svm.gz", *words, "--loss", "quantile", "--quantile", 0.9)
     found = describe(tmp_path / "m")["parameters"]
     assert (found["quantile"], found["loss"]) == (0.9, "quantile")
+@pytest.mark.parametrize("engine", ["locked", "round_robin", "delayed", "batch", "minibatch"])
+def test_baselines_train_as_they_are_called(files, tmp_path, engine):
+    run("train", files / "two.svm.gz", "-m", tmp_path / "m", "-j", 2, "--engine", engine, "--epochs", 2, "--quiet")
+    found = describe(tmp_path / "m")["parameters"]
+    assert found["engine"] == engine
+    assert found["learning_rate"] == ("search" if "batch" in engine else "adagrad")  # which has no mean gradients
+    model = hogwild.load(tmp_path / "m")
+    assert model.engine_ == ENGINES[engine]
+    assert model.n_threads_ == (1 if engine in ("delayed", "minibatch") else 2)
 
 
 def test_penalty_none_and_quiet(files, tmp_path):

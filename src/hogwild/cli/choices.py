@@ -14,6 +14,7 @@ MOST_CLASSES = 100  # integers of more kinds are numbers, unless the user says t
 # .211 / .223, RCV1-like .529 / .560, a9a with a column up to 1,000 .367 / .586.
 # For regression nobody knows the size of the targets beforehand: `search` finds the step that fits it, AdaGrad does not
 # (R2 after 10 epochs: diabetes .35 / -3).
+# Mean gradients (`--engine batch`) are for steps along the gradient, which AdaGrad's are not.
 SCHEDULE = {True: "adagrad", False: "search"}
 ETA0 = {"adagrad": 0.3, "ftrl": 0.3, "pa1": 1.0, "pa2": 1.0}
 OTHER_ETA0 = 0.01
@@ -63,7 +64,7 @@ def make_estimator(wishes: Any, classifies: bool, classes: np.ndarray | None) ->
     """Make the estimator that `wishes` asks for."""
     from hogwild import Checkpoint, SGDClassifier, SGDRegressor
 
-    schedule = wishes.schedule or SCHEDULE[classifies]
+    schedule = wishes.schedule or ("search" if wishes.engine in ("batch", "minibatch") else SCHEDULE[classifies])
     eta0 = wishes.eta0 if wishes.eta0 is not None else ETA0.get(schedule, OTHER_ETA0)
     parameters = {
         "loss": wishes.loss or ("log_loss" if classifies else "squared_error"),
