@@ -176,8 +176,9 @@ def test_no_delay_is_one_thread_bit_by_bit(monkeypatch, rate, penalty, n_classes
         np.testing.assert_allclose(ring.loss_curve_, one.loss_curve_, rtol=1e-9)
 
 
-@pytest.mark.parametrize(("sparse", "n_classes"), [(True, 2), (False, 3)])
-@pytest.mark.parametrize("engine", [Delayed(3), MiniBatch(10)], ids=str)
+@pytest.mark.parametrize(
+    ("engine", "sparse", "n_classes"), [(Delayed(3), True, 2), (Delayed(3), True, 3), (MiniBatch(10), False, 3)]
+)
 def test_float32_is_float64_with_fewer_digits(engine, sparse, n_classes):
     X, y = problem(n_classes=n_classes)
     X, options = X if sparse else X.toarray(), {"penalty": "l1", "average": 30, "learning_rate": "invscaling"}
