@@ -20,7 +20,9 @@ OWN_RULE = ("adagrad", "ftrl")
 def to_json(rate: str, **changed) -> LinearOptions:
     chosen = {
         "loss": "log_loss",
+        "multi_class": "ovr",
         "epsilon": 0.1,
+        "quantile": 0.5,
         "penalty": "elasticnet",
         "alpha": 1e-3,
         "l1_ratio": 0.25,

@@ -117,6 +117,8 @@ def test_settings_of_some_losses_reach_the_estimator(files, tmp_path):
     run("train", files / "numbers.svm.gz", *words, "--loss", "quantile", "--quantile", 0.9)
     found = describe(tmp_path / "m")["parameters"]
     assert (found["quantile"], found["loss"]) == (0.9, "quantile")
+
+
 @pytest.mark.parametrize("engine", ["locked", "round_robin", "delayed", "batch", "minibatch"])
 def test_baselines_train_as_they_are_called(files, tmp_path, engine):
     run("train", files / "two.svm.gz", "-m", tmp_path / "m", "-j", 2, "--engine", engine, "--epochs", 2, "--quiet")

@@ -75,9 +75,12 @@ def test_no_delta_is_lost(dtype, size):
 
 # a replica's shared model, only asked for its type: nothing is settled here
 _SHARED = make_task(
-    LinearOptions("log_loss", 0.1, None, 0.0, 0.0, "constant", 0.1, 0.5, 1.0, True, 1.0, 0),
+    LinearOptions("log_loss", "ovr", 0.1, 0.5, None, 0.0, 0.0, "constant", 0.1, 0.5, 1.0, True, 1.0, 0),
     new_state(
-        LinearOptions("log_loss", 0.1, None, 0.0, 0.0, "constant", 0.1, 0.5, 1.0, True, 1.0, 0), 3, 1, np.float64
+        LinearOptions("log_loss", "ovr", 0.1, 0.5, None, 0.0, 0.0, "constant", 0.1, 0.5, 1.0, True, 1.0, 0),
+        3,
+        1,
+        np.float64,
     ),
     as_rows(np.ones((1, 3)), np.ones(1)),
     eta0=0.1,

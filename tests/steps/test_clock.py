@@ -24,7 +24,7 @@ def step_at(rows, model, work, penalty):
 
 def weight_after(rate: str, clocks: list[float]) -> float:
     """Weight 3 (sum of squares 1) after a row without gradient has touched it at each of `clocks`."""
-    options = LinearOptions("hinge", 0.1, "l1", 0.1, 0.0, rate, 0.1, 0.5, 1.0, False, 1.0, 0)
+    options = LinearOptions("hinge", "ovr", 0.1, 0.5, "l1", 0.1, 0.0, rate, 0.1, 0.5, 1.0, False, 1.0, 0)
     state = new_state(options, 1, 1, np.float64)
     state.coef[0] = 3.0
     if rate == "adagrad":

@@ -96,6 +96,9 @@ class Baseline:
         task.t, task.penalty = running[1], running[3]
         close_clock(self._model, self._n_settled, running)
 
+    def close(self) -> None:
+        """Let go of nothing."""
+
     def state(self) -> dict[str, np.ndarray]:
         """Return what is kept beside the model's arrays and the task's clock."""
         return {name: array.copy() for name, array in self._kept().items()}

@@ -306,10 +306,10 @@ class Training:
         if block.n_features > self.task.n_features:
             before = self.runner
             before.finish()
-            before.close()
             self.task, self.runner = self.grow(block.n_features)
             if hasattr(before, "hand_over"):
                 before.hand_over(self.runner)
+            before.close()
         self.task.rows = block.rows
         if self._resumed:
             self.rng.bit_generator.state = now.rng_block
