@@ -44,6 +44,7 @@ def schedule_of(rate: str, **changed):
 
 def twin_of(rate: str, **changed) -> naive.Settings:
     options = to_json(rate, **changed)._asdict()
+    del options["multi_class"]
     return naive.Settings(**options)
 
 
