@@ -11,6 +11,10 @@ __version__ = "0.1.0"
 _PLACES = {
     "SGDClassifier": "hogwild.estimators.classifier",
     "SGDRegressor": "hogwild.estimators.regressor",
+    "LinearSVC": "hogwild.estimators.linear_svc",
+    "LinearSVR": "hogwild.estimators.linear_svr",
+    "LogisticRegression": "hogwild.estimators.logistic_regression",
+    "Ridge": "hogwild.estimators.ridge",
     "Checkpoint": "hogwild.estimators.checkpoint",
     "DivergedError": "hogwild.engine.training",
     "Progress": "hogwild.engine.training",
@@ -25,6 +29,10 @@ if TYPE_CHECKING:
     from hogwild.estimators.checkpoint import Checkpoint as Checkpoint
     from hogwild.estimators.classifier import SGDClassifier as SGDClassifier
     from hogwild.estimators.regressor import SGDRegressor as SGDRegressor
+    from hogwild.estimators.linear_svc import LinearSVC as LinearSVC
+    from hogwild.estimators.linear_svr import LinearSVR as LinearSVR
+    from hogwild.estimators.logistic_regression import LogisticRegression as LogisticRegression
+    from hogwild.estimators.ridge import Ridge as Ridge
     from hogwild.models import load as load
     from hogwild.models import save as save
 

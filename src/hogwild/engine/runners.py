@@ -64,6 +64,11 @@ class SequentialRunner:
         task.t, task.penalty = running[1], running[3]
         return loss, high
 
+    @property
+    def running(self) -> list[np.ndarray]:
+        """What the thread keeps beside its clock, from place 6 on (`steps.base.Work`)."""
+        return [self._work.running]
+
     def finish(self) -> None:
         """Bring everything lazy up to the clock: the model's arrays hold its weights."""
         close_clock(self._model, np.uint64(self.task.n_settled), self._work.running)
@@ -332,6 +337,17 @@ class ReplicasRunner:
         self._publish()
         self._move_clock(starts, ready)
         return loss, high
+
+    def scale_deltas(self, factor: float) -> None:
+        """Merge deltas times `factor` from now on; for engines with ``merge="sum"``."""
+        for replica in self._replicas:
+            replica.factors[:] = factor
+            replica.state[0] = self.task.schedule.eta0  # as if computed for this step size
+
+    @property
+    def running(self) -> list[np.ndarray]:
+        """What each thread keeps beside its clock, from place 6 on (`steps.base.Work`)."""
+        return [work.running for work in self._works]
 
     def _starts(self, n_rows: int) -> tuple[np.ndarray, int]:
         """Clock at the start of each chunk of the next `n_rows`, and how many of them fit in the present scale."""

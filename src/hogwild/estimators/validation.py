@@ -70,11 +70,11 @@ def _check_nonzeros(X: sp.csr_matrix, n_threads: int, name: str) -> bool:
     return ascending or not _repeats(X.indptr, indices, np.zeros(X.shape[1], np.uint32))
 
 
-def check_matrix(estimator: Any, X: Any, y: Any, *, reset: bool, n_threads: int = 1) -> tuple[Any, Any]:
+def check_matrix(estimator: Any, X: Any, y: Any, *, reset: bool, n_threads: int = 1, **more: Any) -> tuple[Any, Any]:
     """Check X and y as scikit-learn does; returns a CSR matrix of unique indices or a C-ordered array.
 
     float32 and float64 are kept, other types become float64. CSR float32 and C-ordered dense input is
-    not copied. Repeated indices within a row are summed in a copy.
+    not copied. Repeated indices within a row are summed in a copy. `more` goes to scikit-learn's ``validate_data``.
     """
     sparse = sp.issparse(X)
     options: dict[str, Any] = {
@@ -84,6 +84,7 @@ def check_matrix(estimator: Any, X: Any, y: Any, *, reset: bool, n_threads: int 
         "accept_large_sparse": True,
         "reset": reset,
         "ensure_all_finite": not sparse,
+        **more,
     }
     X, y = validate_data(estimator, X, y, **options)
     if sparse and not _check_nonzeros(X, n_threads, "Input X"):

@@ -1,0 +1,304 @@
+"""The loop of dual solvers: epochs of coordinate steps, rows left out and taken back, stopping by the duality gap.
+
+Every step knows its row's part of the gap at the weights that it met; their sum over an epoch, the progressive gap, is
+free. When it promises that the tolerance is reached, one pass over all rows measures the gap; nothing else does.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from hogwild.engine.choose import make_runner
+from hogwild.engine.engines import Engine
+from hogwild.engine.order import FULL_BELOW, draw_order
+from hogwild.engine.pool import thread_pool
+from hogwild.engine.runners import MEMORY_LIMIT, Plan, ReplicasRunner, default_plan
+from hogwild.engine.source import NONE
+from hogwild.engine.task import Merge, Task
+from hogwild.engine.training import SLICE_SECONDS, Progress
+from hogwild.schedules import CHUNK, Schedule, schedule_id
+from hogwild.steps.dual import LOST, MERGES, MOVED, conjugates, keep_active, measure, rebuild
+from hogwild.steps.rows import Rows, SparseRows
+
+IDLE_MOVES = 1.0  # a row is left out when its slack is larger than what scores move in an epoch, times this
+FIRST_IDLE = 2  # epochs before rows are left out: a first epoch's scores say little (RCV1-like data)
+TAKE_BACK = 0.1  # all rows are visited again once the gap of the others has fallen to this share of the last whole one
+MOST_LEFT_OUT = 30  # epochs in a row, at most, that leave rows out
+CACHED = 1 << 23  # bytes of rows below which a full shuffle costs no more than one in blocks, and mixes better
+_FIRST_GUESS = 2e-9  # seconds a nonzero
+_CONSTANT = Schedule(schedule_id("constant"), 1.0, 0.5, 0.0, 0.0, 0.0, 0.0, False, np.inf)
+
+
+class Gap(NamedTuple):
+    """What a pass over all rows has measured, at the present weights and duals."""
+
+    gap: float
+    primal: float
+    dual: float
+
+    @property
+    def relative(self) -> float:
+        """Gap as a share of the primal objective; 0 where both are 0."""
+        return self.gap / self.primal if self.primal > 0 else (0.0 if self.gap <= 0 else math.inf)
+
+
+@dataclass
+class DualOutcome:
+    """What a dual solver left behind.
+
+    Attributes
+    ----------
+    n_epochs, n_passes : int
+        Epochs of steps, and passes that measured the gap.
+    measured : Gap
+        At the weights and duals that were left.
+    curve : list of float
+        Progressive gap of each epoch as a share of the objective; of epochs that left rows out, without these.
+    rows : int
+        Rows stepped.
+    converged, interrupted : bool
+    safety : float
+        CoCoA+'s sigma at the end: 1 where deltas could be added as they were.
+    """
+
+    n_epochs: int = 0
+    n_passes: int = 0
+    measured: Gap = Gap(math.inf, math.inf, -math.inf)
+    curve: list[float] = field(default_factory=list)
+    rows: int = 0
+    converged: bool = False
+    interrupted: bool = False
+    safety: float = 1.0
+
+
+def dual_task(rows: Rows, model: NamedTuple, n_features: int) -> Task:
+    """Make a task of a dual model."""
+    merges = {name: Merge(*merge) for name, merge in MERGES[type(model)].items()}
+    columns = int(np.prod(model.coef.shape[1:], dtype=int))
+    return Task(rows, model, merges, (), _CONSTANT, n_features, columns, lambda *_: {})
+
+
+def dual_plan(task: Task, n_threads: int, interval: int | None) -> Plan:
+    """Plan of a run with everything replicated: racing additions to shared weights would part them from the duals.
+
+    Wide models merge seldom, but at least four times an epoch.
+    """
+    if interval is None:
+        least = default_plan(task, n_threads, None, task.n_features).interval
+        affordable = 1 << int(np.log2(max(1.0, 2.7 * task.n_features / task.row_length)))
+        interval = max(least, min(affordable, task.n_rows // (4 * n_threads)))
+    return Plan(interval, None)
+
+
+class DualTraining:
+    """A run of epochs over one dual problem.
+
+    Parameters
+    ----------
+    task : Task
+    engine : Engine
+        Replicas or Simulated with ``merge="sum"`` run several threads.
+    n_threads : int
+    kept : ndarray of uint32
+        Rows that take part, ascending; empty for all.
+    n_epochs : int
+    tol : float
+        Share of the primal objective that the gap may have at the end.
+    shrinks : bool
+        Whether rows may be left out for some epochs.
+    rng : Generator
+    interrupted : callable
+        Whether Ctrl-C came.
+    callback : callable, optional
+        Called with a `Progress` after each slice; a true result stops.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        engine: Engine,
+        n_threads: int,
+        *,
+        kept: np.ndarray = NONE,
+        n_epochs: int,
+        tol: float,
+        shrinks: bool,
+        rng: np.random.Generator,
+        interrupted: Callable[[], bool] = lambda: False,
+        callback: Callable[[Progress], object] | None = None,
+    ) -> None:
+        self.task, self.n_threads, self.n_epochs, self.tol, self.rng = task, n_threads, n_epochs, tol, rng
+        self.interrupted, self.callback, self.shrinks, self._all = interrupted, callback, shrinks, kept
+        n_replicas = getattr(engine, "n_replicas", n_threads)
+        plan = dual_plan(task, n_replicas, getattr(engine, "interval", None)) if n_replicas > 1 else None
+        self.runner = make_runner(task, engine, n_threads, rng, plan=plan)
+        self._parallel = isinstance(self.runner, ReplicasRunner)
+        self._before = [array.copy() for array in self._state()] if self._parallel else []
+        self._best = -math.inf if self._parallel else None
+        self.outcome = DualOutcome()
+        self._rows = task.n_rows if not len(kept) else len(kept)
+        self._every = np.arange(task.n_rows, dtype=np.uint32) if not len(kept) else kept
+        self._room = np.empty(self._rows if shrinks else 0, np.uint32)
+        self._slice = 0
+        self._began = time.perf_counter()
+
+    # ------------------------------------------------------------------------------------------ epochs
+
+    def run(self) -> DualOutcome:
+        """Run epochs until the gap is small enough; the weights are exact sums of the duals at the end."""
+        outcome, kept, left_out = self.outcome, self._all, 0
+        last_whole, previous, trust, fresh = math.inf, math.inf, 1.0, False
+        for epoch in range(1, self.n_epochs + 1):
+            gap, loss, moved, halted = self._epoch(kept, epoch)
+            outcome.n_epochs, fresh = epoch, False
+            self._watch_dual()
+            objective = loss + 0.5 * self._squared_norm()
+            whole = not left_out
+            outcome.curve.append(gap / objective if objective > 0 else 0.0)
+            if not math.isfinite(gap):
+                break
+            if halted:
+                outcome.interrupted = self.interrupted()
+                break
+            if whole:
+                # the gap met on average through the epoch; at its end it is smaller by half an epoch's progress
+                promised = trust * gap * math.sqrt(min(1.0, max(0.1, gap / previous)))
+                last_whole = previous = gap
+                goal = self.tol * objective
+                if promised <= goal:
+                    measured = self.measure()
+                    fresh = True
+                    if measured.relative <= self.tol:
+                        outcome.converged = True
+                        break
+                    trust *= max(1.0, measured.gap / max(promised, 1e-300))
+            if not self.shrinks or epoch < FIRST_IDLE:
+                continue
+            if left_out and (gap <= max(TAKE_BACK * last_whole, goal) or left_out >= MOST_LEFT_OUT):
+                kept, left_out = self._all, 0
+                continue
+            active = self._active(kept if left_out else self._every, IDLE_MOVES * moved)
+            if len(active) < self._rows:
+                kept, left_out = active, left_out + 1
+        if not fresh:
+            measured = self.measure()
+            outcome.converged = measured.relative <= self.tol
+        return outcome
+
+    def _epoch(self, kept: np.ndarray, epoch: int) -> tuple[float, float, float, bool]:
+        """Run one epoch; returns the progressive gap and loss, the mean change of a score, and whether to stop."""
+        n_rows, low, gap, halted = len(kept) or self.task.n_rows, 0, 0.0, False
+        order = draw_order(self.rng, n_rows, kept, self._shuffle(n_rows))
+        for running in self.runner.running:
+            running[MOVED] = running[LOST] = 0.0
+        while low < n_rows and not halted:
+            size = self._slice or self._first_slice()
+            began, first = time.perf_counter(), low
+            part, low = self.runner.run(order, low, min(n_rows, low + size))
+            seconds = time.perf_counter() - began
+            gap += part
+            self.outcome.rows += low - first
+            if not self.runner.fixed_slices or not self._parallel:
+                wanted = SLICE_SECONDS * (low - first) / max(seconds, 1e-6)
+                self._slice = max(CHUNK, int(min(wanted, 2 * size, 1 << 24)) // CHUNK * CHUNK)
+            if self.callback is not None:
+                halted = bool(self.callback(self._progress(epoch, low, n_rows)))
+            halted = halted or self.interrupted()
+        moved, loss = (sum(float(running[place]) for running in self.runner.running) for place in (MOVED, LOST))
+        return gap, loss, moved / n_rows, halted
+
+    def _shuffle(self, n_rows: int) -> str:
+        cached = self.task.row_length * self.task.n_rows * 2 * self.task.rows.values.itemsize <= CACHED
+        return "full" if n_rows < FULL_BELOW or cached else "blocks"
+
+    def _first_slice(self) -> int:
+        seconds = (self.task.row_length * self.task.n_columns + 20) * _FIRST_GUESS
+        return max(CHUNK, int(min(SLICE_SECONDS / seconds, 1 << 22)) // CHUNK * CHUNK)
+
+    def _progress(self, epoch: int, low: int, n_rows: int) -> Progress:
+        loss = sum(float(running[LOST]) for running in self.runner.running) / max(low, 1)
+        seconds = time.perf_counter() - self._began
+        total = self.n_epochs * self._rows
+        return Progress(epoch, self.n_epochs, self.outcome.rows, total, loss, loss, seconds, low == n_rows)
+
+    def _active(self, considered: np.ndarray, most: float) -> np.ndarray:
+        n = int(keep_active(self.task.rows, self.task.model, considered, most, self._room))
+        return self._room[: max(n, 1)].copy()
+
+    # ------------------------------------------------------------------------------------------ several threads
+
+    def _state(self) -> tuple[np.ndarray, ...]:
+        model = self.task.model
+        return model.coef, model.intercept, model.duals
+
+    def _watch_dual(self) -> None:
+        """Undo an epoch of several threads that has not raised the dual objective, and make their steps safer."""
+        if not self._parallel:
+            return
+        value = -self._sum(conjugates) - 0.5 * self._squared_norm()
+        # rounding keeps a converged run from rising for ever
+        if value >= self._best - 1e-6 * abs(self._best):
+            self._best = max(value, self._best)
+            for kept, array in zip(self._before, self._state(), strict=True):
+                kept[...] = array
+            return
+        for kept, array in zip(self._before, self._state(), strict=True):
+            array[...] = kept
+        model = self.task.model
+        model.safety[0] *= 2.0
+        self.outcome.safety = float(model.safety[0])
+        self.runner.scale_deltas(1.0 / self.outcome.safety)
+
+    # ------------------------------------------------------------------------------------------ passes
+
+    def _squared_norm(self) -> float:
+        model = self.task.model
+        s, u = (float(x) for x in model.intercept.reshape(2, -1).sum(axis=1)) if model.intercept.size else (0.0, 0.0)
+        coef = model.coef.reshape(-1)
+        return float(np.dot(coef, coef)) + s * (s * model.settings.constant - 2.0 * u)
+
+    def _parts(self) -> list[tuple[np.uint64, np.uint64]]:
+        """Ranges of rows with as many nonzeros for each thread."""
+        rows, n = self.task.rows, self.task.n_rows
+        threads = max(1, min(self.n_threads, n // CHUNK))
+        if isinstance(rows, SparseRows):
+            bounds = np.searchsorted(rows.indptr, np.linspace(0, len(rows.values), threads + 1)[1:-1]).tolist()
+        else:
+            bounds = [n * k // threads for k in range(1, threads)]
+        return [(np.uint64(low), np.uint64(high)) for low, high in pairwise([0, *bounds, n])]
+
+    def _sum(self, kernel: Callable) -> float:
+        calls = [(self.task.rows, self.task.model, *part) for part in self._parts()]
+        return float(sum(thread_pool().run(kernel, calls)))
+
+    def measure(self) -> Gap:
+        """Recompute the weights from the duals, then measure the gap on all rows."""
+        self.rebuild()
+        parts = self._parts()
+        out = np.zeros((len(parts), 8))
+        calls = [(self.task.rows, self.task.model, *part, out[k]) for k, part in enumerate(parts)]
+        thread_pool().run(measure, calls)
+        gap, loss, conjugate = out.sum(axis=0)[:3].tolist()
+        half = 0.5 * self._squared_norm()
+        self.outcome.measured = Gap(gap, loss + half, -conjugate - half)
+        self.outcome.n_passes += 1
+        return self.outcome.measured
+
+    def rebuild(self) -> None:
+        """Recompute the weights from the duals, in float64."""
+        model, parts = self.task.model, self._parts()
+        if len(parts) * model.coef.size * 8 > MEMORY_LIMIT:
+            parts = [(parts[0][0], parts[-1][1])]
+        coefs = [np.zeros(model.coef.shape) for _ in parts]
+        sums = [np.zeros(model.intercept.shape) for _ in parts]
+        calls = [(self.task.rows, model, *part, coefs[k], sums[k]) for k, part in enumerate(parts)]
+        thread_pool().run(rebuild, calls)
+        model.coef[...] = sum(coefs[1:], coefs[0])
+        model.intercept[...] = sum(sums[1:], sums[0])
