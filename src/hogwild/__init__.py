@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from hogwild.engine.training import Progress as Progress
     from hogwild.estimators.checkpoint import Checkpoint as Checkpoint
     from hogwild.estimators.classifier import SGDClassifier as SGDClassifier
-    from hogwild.estimators.regressor import SGDRegressor as SGDRegressor
     from hogwild.estimators.linear_svc import LinearSVC as LinearSVC
     from hogwild.estimators.linear_svr import LinearSVR as LinearSVR
     from hogwild.estimators.logistic_regression import LogisticRegression as LogisticRegression
+    from hogwild.estimators.regressor import SGDRegressor as SGDRegressor
     from hogwild.estimators.ridge import Ridge as Ridge
     from hogwild.models import load as load
     from hogwild.models import save as save

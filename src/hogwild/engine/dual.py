@@ -49,6 +49,9 @@ class Gap(NamedTuple):
         return self.gap / self.primal if self.primal > 0 else (0.0 if self.gap <= 0 else math.inf)
 
 
+UNKNOWN = Gap(math.inf, math.inf, -math.inf)
+
+
 @dataclass
 class DualOutcome:
     """What a dual solver left behind.
@@ -70,7 +73,7 @@ class DualOutcome:
 
     n_epochs: int = 0
     n_passes: int = 0
-    measured: Gap = Gap(math.inf, math.inf, -math.inf)
+    measured: Gap = UNKNOWN
     curve: list[float] = field(default_factory=list)
     rows: int = 0
     converged: bool = False

@@ -149,7 +149,7 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
         loss: str,
         epsilon: float = 0.0,
         shift: Shift | None = None,
-        scale: float = 1.0,
+        scale: float | np.ndarray = 1.0,
     ) -> list[Solution]:
         """Solve the problems and set the fitted attributes that all estimators have.
 
@@ -188,9 +188,9 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
             outcome = training.run()
             self.engine_ = training.runner.describe()
             coef, sums = model.coef, model.intercept
-            if shift.mean is not None:
+            if shift.centres is not None:
                 coef -= (float(sums[0]) * shift.mean).astype(coef.dtype)
-            return Solution(coef, X.dtype.type(sums[0] * shift.constant), model.duals, outcome)
+            return Solution(coef, X.dtype.type(float(sums[0]) * shift.constant), model.duals, outcome)
 
         with counted(n_threads), Reporter.of(self) as reporter, deferred_interrupt() as interrupted:
             solutions = _solve_all(solve, len(problems), n_threads if apart else 1, interrupted, reporter.callback)
@@ -198,7 +198,7 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
         self._record([solution.outcome for solution in solutions], scale)
         return solutions
 
-    def _record(self, outcomes: list[DualOutcome], scale: float) -> None:
+    def _record(self, outcomes: list[DualOutcome], scale: float | np.ndarray) -> None:
         """Set the attributes that say how the fit went."""
         single = len(outcomes) == 1
         gaps = scale * np.array([outcome.measured.gap for outcome in outcomes])
@@ -225,8 +225,8 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
         if not converged:
             worst = float(np.max(gaps / np.maximum(objectives, 1e-300)))
             warnings.warn(
-                f"{type(self).__name__} did not converge: after {self.n_iter_} epochs the duality gap is {worst:.1e} of "
-                f"the objective, expected at most tol={self.tol:g}. Increase max_iter, scale the features "
+                f"{type(self).__name__} did not converge: after {self.n_iter_} epochs the duality gap is {worst:.1e} "
+                f"of the objective, expected at most tol={self.tol:g}. Increase max_iter, scale the features "
                 "(StandardScaler, MaxAbsScaler), penalise more (a smaller C, a larger alpha)"
                 + (", use float64" if self.coef_.dtype == np.float32 and self.tol < 1e-5 else "")
                 + " or accept a larger tol.",

@@ -5,8 +5,8 @@ an epoch visits each row once, so threads never race on them; replicas of `w` ar
 
 A constant beside the features, and the mean of all rows that is taken off each (an intercept without penalty on sparse
 rows), are kept apart in two sums: with ``c_i = x_i . mean`` and ``K = |mean|^2``, row and weights are
-``x_i - mean`` and ``v - s mean``, ``s = sum of b_i``, ``u = sum of b_i c_i``, and the score is ``x_i . v + s (K - c_i) -
-u``. A constant feature z is the case c = 0, K = z^2.
+``x_i - mean`` and ``v - s mean``, ``s = sum of b_i``, ``u = sum of b_i c_i``, and the score is
+``x_i . v + s (K - c_i) - u``. A constant feature z is the case c = 0, K = z^2.
 """
 
 from __future__ import annotations

@@ -81,6 +81,11 @@ def _logistic_dual(m, a, q, c):
 
 
 @inlined
+def _is_squared(kind):
+    return kind == SQUARED_HINGE or kind == SQUARED_EPSILON  # noqa: SIM109 (kernels know no tuples of constants)
+
+
+@inlined
 def best_dual(kind, y, p, b, q, c, epsilon):
     """Dual that minimises ``q (new - b)^2 / 2 + p (new - b) + C l*(-new / C)``."""
     q = max(q, _SMALLEST)
@@ -105,7 +110,7 @@ def loss_at(kind, y, p, c, epsilon):
     if kind == LOGISTIC:
         return c * softplus(-y * p)
     z = max(1.0 - y * p if kind <= SQUARED_HINGE else abs(y - p) - epsilon, 0.0)
-    return c * (z * z if kind == SQUARED_HINGE or kind == SQUARED_EPSILON else z)
+    return c * (z * z if _is_squared(kind) else z)
 
 
 @inlined
@@ -115,7 +120,7 @@ def conjugate_at(kind, y, b, c, epsilon):
         a = min(max(y * b, 0.0), c)
         rest = c - a
         return (a * np.log(a / c) if a > 0.0 else 0.0) + (rest * np.log(rest / c) if rest > 0.0 else 0.0)
-    squared = b * b / (4.0 * c) if kind == SQUARED_HINGE or kind == SQUARED_EPSILON else 0.0
+    squared = b * b / (4.0 * c) if _is_squared(kind) else 0.0
     return squared + epsilon * abs(b) - y * b  # for a margin epsilon is 0, and y b = a
 
 
