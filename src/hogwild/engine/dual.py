@@ -15,11 +15,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hogwild.engine.choose import make_runner
+from hogwild.engine.choose import Runner, make_runner
 from hogwild.engine.engines import Engine
 from hogwild.engine.order import FULL_BELOW, draw_order
 from hogwild.engine.pool import thread_pool
-from hogwild.engine.runners import MEMORY_LIMIT, Plan, ReplicasRunner, default_plan
+from hogwild.engine.runners import MEMORY_LIMIT, Plan, ReplicasRunner, SequentialRunner, default_plan
 from hogwild.engine.source import NONE
 from hogwild.engine.task import Merge, Task
 from hogwild.engine.training import SLICE_SECONDS, Progress
@@ -32,6 +32,7 @@ FIRST_IDLE = 2  # epochs before rows are left out: a first epoch's scores say li
 TAKE_BACK = 0.1  # all rows are visited again once the gap of the others has fallen to this share of the last whole one
 MOST_LEFT_OUT = 30  # epochs in a row, at most, that leave rows out
 CACHED = 1 << 23  # bytes of rows below which a full shuffle costs no more than one in blocks, and mixes better
+SHORT = 1 << 20  # nonzeros of an epoch, about a millisecond, below which several threads cost more than they bring
 _FIRST_GUESS = 2e-9  # seconds a nonzero
 _CONSTANT = Schedule(schedule_id("constant"), 1.0, 0.5, 0.0, 0.0, 0.0, 0.0, False, np.inf)
 
@@ -121,6 +122,8 @@ class DualTraining:
         Whether Ctrl-C came.
     callback : callable, optional
         Called with a `Progress` after each slice; a true result stops.
+    spares_threads : bool
+        Whether short epochs run on one thread.
     """
 
     def __init__(
@@ -136,6 +139,7 @@ class DualTraining:
         rng: np.random.Generator,
         interrupted: Callable[[], bool] = lambda: False,
         callback: Callable[[Progress], object] | None = None,
+        spares_threads: bool = False,
     ) -> None:
         self.task, self.n_threads, self.n_epochs, self.tol, self.rng = task, n_threads, n_epochs, tol, rng
         self.interrupted, self.callback, self.shrinks, self._all = interrupted, callback, shrinks, kept
@@ -143,27 +147,31 @@ class DualTraining:
         plan = dual_plan(task, n_replicas, getattr(engine, "interval", None)) if n_replicas > 1 else None
         self.runner = make_runner(task, engine, n_threads, rng, plan=plan)
         self._parallel = isinstance(self.runner, ReplicasRunner)
+        self._alone = SequentialRunner(task) if self._parallel and spares_threads else None
         self._before = [array.copy() for array in self._state()] if self._parallel else []
         self._best = -math.inf if self._parallel else None
         self.outcome = DualOutcome()
         self._rows = task.n_rows if not len(kept) else len(kept)
         self._every = np.arange(task.n_rows, dtype=np.uint32) if not len(kept) else kept
         self._room = np.empty(self._rows if shrinks else 0, np.uint32)
-        self._slice = 0
+        self._slice = self._rebuilt = 0
         self._began = time.perf_counter()
 
     # ------------------------------------------------------------------------------------------ epochs
 
     def run(self) -> DualOutcome:
         """Run epochs until the gap is small enough; the weights are exact sums of the duals at the end."""
-        outcome, kept, left_out = self.outcome, self._all, 0
-        last_whole, previous, trust, fresh = math.inf, math.inf, 1.0, False
+        outcome, kept, left_out, taken_back = self.outcome, self._all, 0, False
+        last_whole, previous, rate, trust, fresh = math.inf, math.inf, 1.0, 1.0, False
         for epoch in range(1, self.n_epochs + 1):
             gap, loss, moved, halted = self._epoch(kept, epoch)
             outcome.n_epochs, fresh = epoch, False
             self._watch_dual()
             objective = loss + 0.5 * self._squared_norm()
             whole = not left_out
+            if left_out != 1 and not (whole and taken_back):
+                rate = min(1.0, max(0.1, gap / previous)) if gap > 0 else 0.1
+            previous = gap
             outcome.curve.append(gap / objective if objective > 0 else 0.0)
             if not math.isfinite(gap):
                 break
@@ -172,8 +180,8 @@ class DualTraining:
                 break
             if whole:
                 # the gap met on average through the epoch; at its end it is smaller by half an epoch's progress
-                promised = trust * gap * math.sqrt(min(1.0, max(0.1, gap / previous)))
-                last_whole = previous = gap
+                promised = trust * gap * math.sqrt(rate)
+                last_whole, taken_back = gap, False
                 goal = self.tol * objective
                 if promised <= goal:
                     measured = self.measure()
@@ -185,7 +193,7 @@ class DualTraining:
             if not self.shrinks or epoch < FIRST_IDLE:
                 continue
             if left_out and (gap <= max(TAKE_BACK * last_whole, goal) or left_out >= MOST_LEFT_OUT):
-                kept, left_out = self._all, 0
+                kept, left_out, taken_back = self._all, 0, True
                 continue
             active = self._active(kept if left_out else self._every, IDLE_MOVES * moved)
             if len(active) < self._rows:
@@ -199,22 +207,27 @@ class DualTraining:
         """Run one epoch; returns the progressive gap and loss, the mean change of a score, and whether to stop."""
         n_rows, low, gap, halted = len(kept) or self.task.n_rows, 0, 0.0, False
         order = draw_order(self.rng, n_rows, kept, self._shuffle(n_rows))
-        for running in self.runner.running:
+        runner = self.runner
+        if self._alone is not None and n_rows * self.task.row_length * self.task.n_columns < SHORT:
+            runner = self._alone
+            self.task.model.safety[0] = 1.0
+        for running in runner.running:
             running[MOVED] = running[LOST] = 0.0
         while low < n_rows and not halted:
             size = self._slice or self._first_slice()
             began, first = time.perf_counter(), low
-            part, low = self.runner.run(order, low, min(n_rows, low + size))
+            part, low = runner.run(order, low, min(n_rows, low + size))
             seconds = time.perf_counter() - began
             gap += part
             self.outcome.rows += low - first
-            if not self.runner.fixed_slices or not self._parallel:
+            if not runner.fixed_slices or runner is not self.runner or not self._parallel:
                 wanted = SLICE_SECONDS * (low - first) / max(seconds, 1e-6)
                 self._slice = max(CHUNK, int(min(wanted, 2 * size, 1 << 24)) // CHUNK * CHUNK)
             if self.callback is not None:
-                halted = bool(self.callback(self._progress(epoch, low, n_rows)))
+                halted = bool(self.callback(self._progress(runner, epoch, low, n_rows)))
             halted = halted or self.interrupted()
-        moved, loss = (sum(float(running[place]) for running in self.runner.running) for place in (MOVED, LOST))
+        moved, loss = (sum(float(running[place]) for running in runner.running) for place in (MOVED, LOST))
+        self.task.model.safety[0] = self.outcome.safety
         return gap, loss, moved / n_rows, halted
 
     def _shuffle(self, n_rows: int) -> str:
@@ -225,8 +238,8 @@ class DualTraining:
         seconds = (self.task.row_length * self.task.n_columns + 20) * _FIRST_GUESS
         return max(CHUNK, int(min(SLICE_SECONDS / seconds, 1 << 22)) // CHUNK * CHUNK)
 
-    def _progress(self, epoch: int, low: int, n_rows: int) -> Progress:
-        loss = sum(float(running[LOST]) for running in self.runner.running) / max(low, 1)
+    def _progress(self, runner: Runner, epoch: int, low: int, n_rows: int) -> Progress:
+        loss = sum(float(running[LOST]) for running in runner.running) / max(low, 1)
         seconds = time.perf_counter() - self._began
         total = self.n_epochs * self._rows
         return Progress(epoch, self.n_epochs, self.outcome.rows, total, loss, loss, seconds, low == n_rows)
@@ -282,8 +295,16 @@ class DualTraining:
         return float(sum(thread_pool().run(kernel, calls)))
 
     def measure(self) -> Gap:
-        """Recompute the weights from the duals, then measure the gap on all rows."""
-        self.rebuild()
+        """Measure the gap on all rows.
+
+        The weights are recomputed from the duals first where roundings may have parted them so far that it shows: the
+        measured gap lacks half the squared distance.
+        """
+        if (self.outcome.rows - self._rebuilt) * float(
+            np.finfo(self.task.rows.values.dtype).eps
+        ) ** 2 > 1e-3 * self.tol:
+            self.rebuild()
+            self._rebuilt = self.outcome.rows
         parts = self._parts()
         out = np.zeros((len(parts), 8))
         calls = [(self.task.rows, self.task.model, *part, out[k]) for k, part in enumerate(parts)]

@@ -20,7 +20,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight
 
 from hogwild.compiled import aligned_zeros
-from hogwild.engine.dual import DualOutcome, DualTraining, dual_task
+from hogwild.engine.dual import SHORT, DualOutcome, DualTraining, dual_task
 from hogwild.engine.engines import Engine, Replicas, Sequential, Simulated, resolve_engine
 from hogwild.engine.pool import thread_pool
 from hogwild.engine.source import NONE
@@ -168,6 +168,8 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
         seeds = [np.random.default_rng([seed, k]) for k in range(len(problems))]
         apart = 1 < n_threads <= len(problems)
         engine = as_engine(self.engine, 1 if apart else n_threads)
+        if self.engine == "auto" and (X.nnz if sp.issparse(X) else X.size) < SHORT and not apart:
+            n_threads, engine = 1, Sequential()
         norms = np.full(X.shape[0], -1, X.dtype)
         shrinks = self.shrinking and (kind in (HINGE, SQUARED_HINGE, EPSILON) or (kind == SQUARED_EPSILON and epsilon))
 
@@ -184,6 +186,7 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
                 rng=seeds[k],
                 interrupted=interrupted,
                 callback=callback,
+                spares_threads=self.engine == "auto",
             )
             outcome = training.run()
             self.engine_ = training.runner.describe()

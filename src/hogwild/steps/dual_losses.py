@@ -82,7 +82,7 @@ def _logistic_dual(m, a, q, c):
 
 @inlined
 def _is_squared(kind):
-    return kind == SQUARED_HINGE or kind == SQUARED_EPSILON  # noqa: SIM109 (kernels know no tuples of constants)
+    return kind == SQUARED_HINGE or kind == SQUARED_EPSILON
 
 
 @inlined
