@@ -89,7 +89,7 @@ class LogisticRegression(LinearClassifierMixin, BaseDual):
     shrinking = False  # no dual variable is ever at a bound
     _parameter_constraints: ClassVar[dict] = {
         **{k: v for k, v in BaseDual._parameter_constraints.items() if k != "shrinking"},
-        "C": [Interval(Real, 0.0, None, closed="neither")],
+        "C": [Interval(Real, 0.0, None, closed="right")],
         "l1_ratio": [Interval(Real, 0.0, 1.0, closed="both"), None],
         "dual": ["boolean", StrOptions({"auto"})],
         "multi_class": [StrOptions({"ovr", "multinomial"})],
