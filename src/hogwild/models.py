@@ -27,6 +27,10 @@ FORMAT = 1  # raise it with any change that older versions of hogwild would misr
 CLASSES = {
     "SGDClassifier": "hogwild.estimators.classifier",
     "SGDRegressor": "hogwild.estimators.regressor",
+    "LinearSVC": "hogwild.estimators.linear_svc",
+    "LinearSVR": "hogwild.estimators.linear_svr",
+    "LogisticRegression": "hogwild.estimators.logistic_regression",
+    "Ridge": "hogwild.estimators.ridge",
 }  # what load may build
 
 _FITTED = (
@@ -40,6 +44,22 @@ _FITTED = (
     "engine_",
     "n_features_in_",
 )
+_DUAL = (
+    "coef_",
+    "intercept_",
+    "dual_gap_",
+    "objective_",
+    "gap_curve_",
+    "support_",
+    "n_support_",
+    "dual_coef_",
+    "margin_",
+    "n_iter_",
+    "n_threads_",
+    "engine_",
+    "n_features_in_",
+)  # fitted attributes of the estimators without a training state
+_SHOWN_AS = "fitted."  # in front of the names of those that are arrays
 _OWN = "own."  # in front of the names of arrays that are not the estimator's
 _CLOCKS = ("t", "penalty", "averaged_rows")
 _SHOWN = ("coef_", "intercept_")
@@ -61,7 +81,7 @@ def save(
 
     Parameters
     ----------
-    estimator : SGDClassifier or SGDRegressor
+    estimator : SGDClassifier, SGDRegressor, LinearSVC, LinearSVR, LogisticRegression or Ridge
         A callback and a RandomState object are left out: the loaded estimator has None in their place. A loss of your
         own is saved by name: the loaded estimator predicts, and trains on once ``set_params(loss=...)`` has given it.
     path : str or path-like
@@ -119,9 +139,8 @@ def save(
         "absent": absent,
         "classes": encode_labels(estimator.classes_) if hasattr(estimator, "classes_") else None,
         "feature_names": getattr(estimator, "feature_names_in_", np.array([])).tolist() or None,
-        "fitted": {key: encode(getattr(estimator, key)) for key in _FITTED if hasattr(estimator, key)},
-        "state": {key: encode(getattr(estimator._state, key)) for key in _CLOCKS}
-        | {"searched_at": encode(getattr(estimator, "_searched_at", None))},
+        "fitted": _fitted(estimator),
+        "state": _clocks(estimator),
         "sparsified": hasattr(estimator.coef_, "toarray"),
         "extra": dict(extra or {}),
     }
@@ -137,7 +156,7 @@ def load(path: str | os.PathLike[str]) -> BaseEstimator:
 
     Returns
     -------
-    SGDClassifier or SGDRegressor
+    SGDClassifier, SGDRegressor, LinearSVC, LinearSVR, LogisticRegression or Ridge
         Fitted; `partial_fit` goes on where the saved one stood.
 
     Raises
@@ -217,8 +236,37 @@ def extra_arrays(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
 # ------------------------------------------------------------------------------------------------ from an estimator
 
 
+def _has_state(estimator: BaseEstimator) -> bool:
+    """Whether training goes on from more than the fitted attributes."""
+    return hasattr(estimator, "_state")
+
+
+def _fitted(estimator: BaseEstimator) -> dict[str, Any]:
+    names = _FITTED if _has_state(estimator) else _DUAL
+    values = {key: getattr(estimator, key) for key in names if hasattr(estimator, key)}
+    arrays = () if _has_state(estimator) else _shown(estimator)
+    return {key: encode(value) for key, value in values.items() if key not in arrays}
+
+
+def _shown(estimator: BaseEstimator) -> dict[str, np.ndarray]:
+    """Fitted attributes that are arrays, `coef_` dense."""
+    values = {key: getattr(estimator, key) for key in _DUAL if hasattr(estimator, key)}
+    values["coef_"] = values["coef_"].toarray() if hasattr(values["coef_"], "toarray") else values["coef_"]
+    return {key: value for key, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def _clocks(estimator: BaseEstimator) -> dict[str, Any]:
+    if not _has_state(estimator):
+        return {}
+    return {key: encode(getattr(estimator._state, key)) for key in _CLOCKS} | {
+        "searched_at": encode(getattr(estimator, "_searched_at", None))
+    }
+
+
 def _arrays(estimator: BaseEstimator) -> dict[str, np.ndarray]:
     """Arrays of the training state, and `coef_`, `intercept_` where the user has put others than follow from it."""
+    if not _has_state(estimator):
+        return {f"{_SHOWN_AS}{name}": np.ascontiguousarray(array) for name, array in _shown(estimator).items()}
     state = estimator._state
     arrays = {"coef": state.coef, "intercept": state.intercept}
     arrays |= {f"state.{name}": array for name, array in state.arrays.items()}
@@ -277,14 +325,17 @@ def _build(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> BaseEstimato
 
     kind = getattr(importlib.import_module(CLASSES[about["class"]]), about["class"])
     estimator = kind(**{key: decode(value) for key, value in about["parameters"].items()})
+    names = _FITTED if about["state"] else _DUAL
     for key in about["fitted"]:
-        if key not in _FITTED:
+        if key not in names:
             raise ValueError(f"unknown attribute {key}")
         setattr(estimator, key, decode(about["fitted"][key]))
     if about["classes"] is not None:
         estimator.classes_ = decode_labels(about["classes"])
     if about["feature_names"] is not None:
         estimator.feature_names_in_ = np.array(about["feature_names"], dtype=object)
+    if not about["state"]:
+        return _build_shown(estimator, about, arrays)
     if about["state"]["searched_at"] is not None:
         estimator._searched_at = decode(about["state"]["searched_at"])
 
@@ -300,4 +351,21 @@ def _build(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> BaseEstimato
     )
     for name, ours in zip(_SHOWN, estimator._weights(), strict=True):
         setattr(estimator, name, arrays[name].T if name in arrays else ours)
+    return estimator.sparsify() if about["sparsified"] else estimator
+
+
+def _build_shown(estimator: BaseEstimator, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> BaseEstimator:
+    """Set the fitted attributes that are arrays."""
+    for name, array in arrays.items():
+        key = name.removeprefix(_SHOWN_AS)
+        if key in _DUAL and name != key:
+            setattr(estimator, key, array)
+        elif not name.startswith(_OWN):
+            raise ValueError(f"unknown array {name}")
+    if estimator.coef_.shape[-1] != estimator.n_features_in_:
+        raise ValueError(f"weights of shape {estimator.coef_.shape}, expected {estimator.n_features_in_} columns")
+    if about["classes"] is not None:
+        columns = 1 if len(estimator.classes_) == 2 else len(estimator.classes_)
+        if estimator.coef_.shape[0] != columns or estimator.intercept_.shape != (columns,):
+            raise ValueError(f"weights of shape {estimator.coef_.shape}, expected {columns} rows")
     return estimator.sparsify() if about["sparsified"] else estimator

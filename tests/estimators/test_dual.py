@@ -43,9 +43,7 @@ ALL = (*naive.LOSSES, "ridge")
 
 @pytest.mark.parametrize("name", naive.LOSSES)
 @settings(max_examples=6, deadline=None)
-@given(
-    seed=st.integers(0, 99), C=st.floats(0.05, 2), shape=st.sampled_from([(40, 5), (12, 20)]), sparse=st.booleans()
-)
+@given(seed=st.integers(0, 99), C=st.floats(0.05, 2), shape=st.sampled_from([(40, 5), (12, 20)]), sparse=st.booleans())
 def test_finds_the_optimum_of_scipy(name, seed, C, shape, sparse):
     X, y = rows(name, *shape, seed)
     epsilon = {"epsilon": 0.1} if "epsilon" in name else {}
@@ -153,7 +151,7 @@ def test_no_input_is_copied_or_changed():
         array.flags.writeable = False
     LinearSVC(random_state=0).fit(X, y)
     Ridge(random_state=0).fit(X, y)
-    assert (X != before).nnz == 0
+    assert (before != X).nnz == 0
     dense = np.asarray(X.toarray())
     dense.flags.writeable = False
     for estimator in (LinearSVC(), LogisticRegression(), Ridge(), LinearSVR()):

@@ -9,7 +9,7 @@ from hogwild import LinearSVC, LinearSVR, LogisticRegression, Ridge
 
 # a tolerance at which a row of weight 2 and a row that stands twice lead to the same weights
 def estimators(**parameters):
-    return [kind(tol=1e-12, **parameters) for kind in (LinearSVC, LinearSVR, LogisticRegression, Ridge)]
+    return [kind(tol=1e-17, **parameters) for kind in (LinearSVC, LinearSVR, LogisticRegression, Ridge)]
 
 
 @parametrize_with_checks(estimators())

@@ -83,9 +83,7 @@ def problem(name, dense=False, n=60, d=9, dtype=np.float64, shift=None, weights=
     rows = as_rows(X if dense else sp.csr_matrix(X), y.astype(dtype), weights)
     epsilon = 0.2 if "epsilon" in name else 0.0
     norms = np.full(n, -1, dtype)
-    model = make_dual(
-        rows, Problem(rows.targets, 0.7, 0.4), KINDS[name], epsilon, shift or Shift(), norms, shrinks, d
-    )
+    model = make_dual(rows, Problem(rows.targets, 0.7, 0.4), KINDS[name], epsilon, shift or Shift(), norms, shrinks, d)
     c = np.where(y > 0, 0.7, 0.4) * (1 if weights is None else weights)
     return X, y, c, epsilon, rows, model
 
@@ -141,9 +139,7 @@ def test_sums_stand_for_a_constant_or_a_centred_matrix(kind, weighted):
 def test_rebuilt_weights_are_the_sum_of_the_duals():
     X, *_, rows, model = problem("hinge", dtype=np.float32, shift=Shift(1.0))
     task = dual_task(rows, model, 9)
-    training = DualTraining(
-        task, Sequential(), 1, n_epochs=5, tol=1e-9, shrinks=False, rng=np.random.default_rng(0)
-    )
+    training = DualTraining(task, Sequential(), 1, n_epochs=5, tol=1e-9, shrinks=False, rng=np.random.default_rng(0))
     training.run()
     model.coef[:] = 7.0
     training.rebuild()

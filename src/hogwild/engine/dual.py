@@ -170,7 +170,7 @@ class DualTraining:
             objective = loss + 0.5 * self._squared_norm()
             whole = not left_out
             if left_out != 1 and not (whole and taken_back):
-                rate = min(1.0, max(0.1, gap / previous)) if gap > 0 else 0.1
+                rate = min(1.0, max(0.1, gap / previous)) if previous > 0 else 1.0
             previous = gap
             outcome.curve.append(gap / objective if objective > 0 else 0.0)
             if not math.isfinite(gap):

@@ -160,7 +160,7 @@ class Ridge(RegressorMixin, BaseDual, LinearModel):
         coef = np.stack([solution.coef for solution in solutions])
         intercept = Y_mean - (coef @ shift.mean if shift.mean is not None else 0.0)
         self.coef_ = coef if y.ndim == 2 else coef[0]
-        self.intercept_ = intercept.astype(X.dtype) if y.ndim == 2 else X.dtype.type(intercept[0])
+        self.intercept_ = intercept.astype(X.dtype) if y.ndim == 2 else float(intercept[0])
         if not self.fit_intercept:
             self.intercept_ = 0.0
         self._finish()

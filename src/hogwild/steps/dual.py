@@ -17,12 +17,12 @@ import numpy as np
 
 from hogwild.compiled import inlined, kernel
 from hogwild.steps.base import ADD, register
-from hogwild.steps.dual_losses import LOGISTIC, best_dual, conjugate_at, gap_at, loss_at, slack_at
+from hogwild.steps.dual_losses import best_dual, conjugate_at, gap_at, loss_at, slack_at
 from hogwild.steps.linear import _add_row, _dot, _prefetch_all, _squared_norm
 from hogwild.steps.rows import feature, prefetch_row, span, value
 
 AHEAD = np.uint64(4)  # as in the engine's loops
-SAMPLED = np.uint64(7)  # a logistic row's part of the gap, two logarithms, is looked at in one row of 8
+SAMPLED = np.uint64(7)  # one row in 8, where not all are looked at
 
 # places in Work.running, whose others are the engine's clock: sums of |change of a score| and of losses
 MOVED, LOST = np.uint64(6), np.uint64(7)
@@ -52,6 +52,7 @@ class DualSettings(NamedTuple):
     negative: float
     constant: float
     has_sums: bool
+    sampled: bool
     large: bool
     lazy: bool
     lazy_intercept: bool
@@ -145,7 +146,7 @@ def _step(rows, i, model, work, k):
         work.running[MOVED] += abs(p - np.float64(model.scores[i]))
         model.scores[i] = p
     share = 1.0
-    if settings.kind == LOGISTIC:
+    if settings.sampled:
         if k & SAMPLED:
             return 0.0
         share += np.float64(SAMPLED)
