@@ -101,6 +101,35 @@ def test_intercept_and_classes_are_those_of_liblinear(loss):
     np.testing.assert_allclose(ours.margin_, 1 / np.linalg.norm(ours.coef_, axis=1))
 
 
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 3, 7])
+def test_crammer_singer_is_that_of_liblinear(n_classes, sparse):
+    X, y = make_rcv1_like(150, 20, row_length=8, n_classes=n_classes, dtype=np.float64)
+    X = X if sparse else X.toarray()
+    weight = np.random.default_rng(0).random(150)
+    for fit_intercept in (False, True):
+        common = {"multi_class": "crammer_singer", "C": 0.7, "fit_intercept": fit_intercept}
+        peer = PeerSVC(tol=1e-9, max_iter=1_000_000, **common).fit(X, y, weight)
+        ours = LinearSVC(**EXACT | common).fit(X, y, weight)
+        np.testing.assert_allclose(ours.coef_, peer.coef_, atol=2e-3)
+        np.testing.assert_allclose(ours.intercept_, peer.intercept_, atol=2e-3)
+        np.testing.assert_allclose(ours.decision_function(X), peer.decision_function(X), atol=5e-3)
+        if n_classes > 2 and not fit_intercept:
+            scores = X @ ours.coef_.T + 1.0
+            scores[np.arange(150), y] -= 1.0
+            excess = scores.max(axis=1) - scores[np.arange(150), y]
+            objective = 0.5 * (ours.coef_**2).sum() + 0.7 * weight @ excess
+            assert ours.objective_ == pytest.approx(objective, rel=1e-9)
+            np.testing.assert_allclose(ours.dual_coef_ @ X[ours.support_], ours.coef_, atol=1e-9)
+            np.testing.assert_allclose(ours.dual_coef_.sum(axis=0), 0, atol=1e-12)
+    threads = LinearSVC(**EXACT | common | {"tol": 1e-4, "engine": Simulated(4, interval=16), "n_jobs": 2})
+    assert threads.fit(X, y, weight).objective_ == pytest.approx(ours.objective_, rel=2e-4)
+    zero = X.copy()
+    zero[:5] = 0
+    model = LinearSVC(**EXACT | common | {"fit_intercept": False}).fit(zero, y)
+    assert model.dual_gap_ <= 1e-9 * model.objective_
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_sample_weights_are_repetitions(name):
     X, y = rows(name)

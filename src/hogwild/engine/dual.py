@@ -24,7 +24,9 @@ from hogwild.engine.source import NONE
 from hogwild.engine.task import Merge, Task
 from hogwild.engine.training import SLICE_SECONDS, Progress
 from hogwild.schedules import CHUNK, Schedule, schedule_id
-from hogwild.steps.dual import LOST, MERGES, MOVED, conjugates, keep_active, measure, rebuild
+from hogwild.steps import dual, dual_multiclass
+from hogwild.steps.dual import LOST, MOVED, Dual, keep_active
+from hogwild.steps.dual_multiclass import DualMulticlass
 from hogwild.steps.rows import Rows, SparseRows
 
 IDLE_MOVES = 1.0  # a row is left out when its slack is larger than what scores move in an epoch, times this
@@ -35,6 +37,15 @@ CACHED = 1 << 23  # bytes of rows below which a full shuffle costs no more than 
 SHORT = 1 << 20  # nonzeros of an epoch, about a millisecond, below which several threads cost more than they bring
 _FIRST_GUESS = 2e-9  # seconds a nonzero
 _CONSTANT = Schedule(schedule_id("constant"), 1.0, 0.5, 0.0, 0.0, 0.0, 0.0, False, np.inf)
+_MERGES = dual.MERGES | dual_multiclass.MERGES
+_PASSES = {
+    Dual: (dual.measure, dual.rebuild, dual.conjugates),
+    DualMulticlass: (
+        dual_multiclass.measure_multiclass,
+        dual_multiclass.rebuild_multiclass,
+        dual_multiclass.conjugates_multiclass,
+    ),
+}
 
 
 class Gap(NamedTuple):
@@ -84,7 +95,7 @@ class DualOutcome:
 
 def dual_task(rows: Rows, model: NamedTuple, n_features: int) -> Task:
     """Make a task of a dual model."""
-    merges = {name: Merge(*merge) for name, merge in MERGES[type(model)].items()}
+    merges = {name: Merge(*merge) for name, merge in _MERGES[type(model)].items()}
     columns = int(np.prod(model.coef.shape[1:], dtype=int))
     return Task(rows, model, merges, (), _CONSTANT, n_features, columns, lambda *_: {})
 
@@ -150,6 +161,7 @@ class DualTraining:
         self._alone = SequentialRunner(task) if self._parallel and spares_threads else None
         self._before = [array.copy() for array in self._state()] if self._parallel else []
         self._best = -math.inf if self._parallel else None
+        self._measure, self._rebuild, self._conjugates = _PASSES[type(task.model)]
         self.outcome = DualOutcome()
         self._rows = task.n_rows if not len(kept) else len(kept)
         self._every = np.arange(task.n_rows, dtype=np.uint32) if not len(kept) else kept
@@ -258,7 +270,8 @@ class DualTraining:
         """Undo an epoch of several threads that has not raised the dual objective, and make their steps safer."""
         if not self._parallel:
             return
-        value = -self._sum(conjugates) - 0.5 * self._squared_norm()
+        calls = [(self.task.rows, self.task.model, *part) for part in self._parts()]
+        value = -float(sum(thread_pool().run(self._conjugates, calls))) - 0.5 * self._squared_norm()
         # rounding keeps a converged run from rising for ever
         if value >= self._best - 1e-6 * abs(self._best):
             self._best = max(value, self._best)
@@ -276,9 +289,9 @@ class DualTraining:
 
     def _squared_norm(self) -> float:
         model = self.task.model
-        s, u = (float(x) for x in model.intercept.reshape(2, -1).sum(axis=1)) if model.intercept.size else (0.0, 0.0)
+        s, u = model.intercept.astype(np.float64)
         coef = model.coef.reshape(-1)
-        return float(np.dot(coef, coef)) + s * (s * model.settings.constant - 2.0 * u)
+        return float(np.dot(coef, coef) + np.sum(s * (s * model.settings.constant - 2.0 * u)))
 
     def _parts(self) -> list[tuple[np.uint64, np.uint64]]:
         """Ranges of rows with as many nonzeros for each thread."""
@@ -289,10 +302,6 @@ class DualTraining:
         else:
             bounds = [n * k // threads for k in range(1, threads)]
         return [(np.uint64(low), np.uint64(high)) for low, high in pairwise([0, *bounds, n])]
-
-    def _sum(self, kernel: Callable) -> float:
-        calls = [(self.task.rows, self.task.model, *part) for part in self._parts()]
-        return float(sum(thread_pool().run(kernel, calls)))
 
     def measure(self) -> Gap:
         """Measure the gap on all rows.
@@ -307,8 +316,9 @@ class DualTraining:
             self._rebuilt = self.outcome.rows
         parts = self._parts()
         out = np.zeros((len(parts), 8))
-        calls = [(self.task.rows, self.task.model, *part, out[k]) for k, part in enumerate(parts)]
-        thread_pool().run(measure, calls)
+        scratch = np.empty((len(parts), self.task.n_columns), self.task.rows.values.dtype)
+        calls = [(self.task.rows, self.task.model, *part, scratch[k], out[k]) for k, part in enumerate(parts)]
+        thread_pool().run(self._measure, calls)
         gap, loss, conjugate = out.sum(axis=0)[:3].tolist()
         half = 0.5 * self._squared_norm()
         self.outcome.measured = Gap(gap, loss + half, -conjugate - half)
@@ -323,6 +333,6 @@ class DualTraining:
         coefs = [np.zeros(model.coef.shape) for _ in parts]
         sums = [np.zeros(model.intercept.shape) for _ in parts]
         calls = [(self.task.rows, model, *part, coefs[k], sums[k]) for k, part in enumerate(parts)]
-        thread_pool().run(rebuild, calls)
+        thread_pool().run(self._rebuild, calls)
         model.coef[...] = sum(coefs[1:], coefs[0])
         model.intercept[...] = sum(sums[1:], sums[0])

@@ -31,6 +31,7 @@ from hogwild.estimators.threads import counted, threads_for
 from hogwild.estimators.validation import check_matrix
 from hogwild.steps.dual import Dual, DualSettings
 from hogwild.steps.dual_losses import EPSILON, HINGE, KINDS, LOGISTIC, SQUARED_EPSILON, SQUARED_HINGE
+from hogwild.steps.dual_multiclass import DualMulticlass
 from hogwild.steps.rows import Rows, as_rows
 
 LARGE = 1 << 20  # bytes of weights beyond which they are prefetched row by row
@@ -116,6 +117,13 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
 
     def _class_problems(self, y: np.ndarray, dtype: Any, C: float) -> tuple[np.ndarray, list[Problem]]:
         """Set `classes_`; returns the class number of each row, and the problems, one for each class if over two."""
+        codes, weights = self._classes_of(y)
+        if len(self.classes_) == 2:
+            return codes, [Problem(_signs(codes, 1, dtype), C * weights[1], C * weights[0])]
+        return codes, [Problem(_signs(codes, k, dtype), C * weights[k], C) for k in range(len(self.classes_))]
+
+    def _classes_of(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Set `classes_`; returns the class number of each row, and the weight of each class."""
         self.classes_, codes = encode(y)
         if len(self.classes_) < 2:
             raise ValueError(
@@ -123,10 +131,7 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
                 f"{self.classes_[0]!r}"
             )
         weights = compute_class_weight(self.class_weight, classes=self.classes_, y=y) if self.class_weight else None
-        weights = np.ones(len(self.classes_)) if weights is None else weights
-        if len(self.classes_) == 2:
-            return codes, [Problem(_signs(codes, 1, dtype), C * weights[1], C * weights[0])]
-        return codes, [Problem(_signs(codes, k, dtype), C * weights[k], C) for k in range(len(self.classes_))]
+        return codes, np.ones(len(self.classes_)) if weights is None else weights
 
     def _constant(self) -> Shift:
         """Return the constant feature of an intercept that is penalised like a weight."""
@@ -152,11 +157,13 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
         epsilon: float = 0.0,
         shift: Shift | None = None,
         scale: float | np.ndarray = 1.0,
+        costs: np.ndarray | None = None,
     ) -> list[Solution]:
         """Solve the problems and set the fitted attributes that all estimators have.
 
         With as many problems as threads or more, each thread solves whole problems; the result is then that of one
-        thread. `scale` is what the solver's objective is multiplied by in `objective_` and `dual_gap_`.
+        thread. `scale` is what the solver's objective is multiplied by in `objective_` and `dual_gap_`; with `costs`,
+        the C of each class, there is one problem over all classes.
         """
         kind, shift = KINDS[loss], shift or Shift()
         as_engine(self.engine, 2)
@@ -173,10 +180,16 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
         if self.engine == "auto" and (X.nnz if sp.issparse(X) else X.size) < SHORT and not apart:
             n_threads, engine = 1, Sequential()
         norms = np.full(X.shape[0], -1, X.dtype)
-        shrinks = self.shrinking and (kind in (HINGE, SQUARED_HINGE, EPSILON) or (kind == SQUARED_EPSILON and epsilon))
+        shrinks = (
+            costs is None
+            and self.shrinking
+            and (kind in (HINGE, SQUARED_HINGE, EPSILON) or (kind == SQUARED_EPSILON and epsilon))
+        )
 
         def solve(k: int, interrupted: Callable[[], bool], callback: Callable | None) -> Solution:
             model = make_dual(rows, problems[k], kind, epsilon, shift, norms, bool(shrinks), X.shape[1])
+            if costs is not None:
+                model = as_multiclass(model, costs)
             training = DualTraining(
                 dual_task(rows._replace(targets=problems[k].targets), model, X.shape[1]),
                 engine,
@@ -195,7 +208,8 @@ class BaseDual(SparseCoefMixin, BaseEstimator):
             coef, sums = model.coef, model.intercept
             if shift.centres is not None:
                 coef -= (float(sums[0]) * shift.mean).astype(coef.dtype)
-            return Solution(coef, X.dtype.type(float(sums[0]) * shift.constant), model.duals, outcome)
+            intercept = (sums[0].astype(np.float64) * shift.constant).astype(X.dtype)
+            return Solution(coef, intercept, model.duals, outcome)
 
         with counted(n_threads), Reporter.of(self) as reporter, deferred_interrupt() as interrupted:
             solutions = _solve_all(solve, len(problems), n_threads if apart else 1, interrupted, reporter.callback)
@@ -294,6 +308,21 @@ def make_dual(
         aligned_zeros(n if shrinks else 0, dtype),
         np.ones(1),
         settings,
+    )
+
+
+def as_multiclass(model: Dual, costs: np.ndarray) -> DualMulticlass:
+    """Allocate the problem of all classes at once."""
+    (n_features,), (n,), dtype = model.coef.shape, model.duals.shape, model.coef.dtype
+    return DualMulticlass(
+        aligned_zeros((n_features, len(costs)), dtype),
+        aligned_zeros((2, len(costs)), dtype),
+        aligned_zeros((n, len(costs)), dtype),
+        model.targets,
+        model.norms,
+        np.ascontiguousarray(costs, np.float64),
+        model.safety,
+        model.settings,
     )
 
 

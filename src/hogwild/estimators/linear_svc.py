@@ -10,7 +10,7 @@ from sklearn.base import _fit_context
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from hogwild.estimators.dual import BaseDual
+from hogwild.estimators.dual import BaseDual, Problem
 
 
 class LinearSVC(LinearClassifierMixin, BaseDual):
@@ -31,8 +31,9 @@ class LinearSVC(LinearClassifierMixin, BaseDual):
         this share above its minimum. (LIBLINEAR's `tol` bounds the gradient instead.)
     C : float, default=1.0
         Weight of the losses against the penalty.
-    multi_class : {"ovr"}, default="ovr"
-        Several classes: one problem for each class against the rest.
+    multi_class : {"ovr", "crammer_singer"}, default="ovr"
+        Several classes: one problem for each class against the rest, or one over all (Crammer and Singer 2001; `loss`
+        and `shrinking` then have no meaning).
     fit_intercept : bool, default=True
     intercept_scaling : float, default=1
         Value of the constant feature; the larger, the less the intercept is penalised.
@@ -183,6 +184,8 @@ class LinearSVC(LinearClassifierMixin, BaseDual):
                 "or SGDClassifier(loss='squared_hinge', penalty='l1')"
             )
         X, y, sample_weight, n_threads = self._check_input(X, y, sample_weight)
+        if self.multi_class == "crammer_singer":
+            return self._fit_crammer_singer(X, y, sample_weight, n_threads)
         codes, problems = self._class_problems(y, X.dtype, float(self.C))
         shift = self._constant()
         solutions = self._solve(X, problems, sample_weight, n_threads, loss=self.loss, shift=shift)
@@ -190,5 +193,22 @@ class LinearSVC(LinearClassifierMixin, BaseDual):
         self.intercept_ = np.array([solution.intercept for solution in solutions], X.dtype)
         self._set_support(solutions)
         self.n_support_ = np.bincount(codes[self.support_], minlength=len(self.classes_)).astype(np.int32)
+        self._finish()
+        return self
+
+    def _fit_crammer_singer(self, X, y, sample_weight, n_threads: int):
+        codes, weights = self._classes_of(y)
+        problem = Problem(codes.astype(X.dtype), float(self.C), float(self.C))
+        solution = self._solve(
+            X, [problem], sample_weight, n_threads, loss="hinge", shift=self._constant(), costs=self.C * weights
+        )[0]
+        coef, intercept, duals = solution.coef.T, solution.intercept, solution.duals
+        self.support_ = np.flatnonzero((duals != 0).any(axis=1)).astype(np.int32)
+        self.n_support_ = np.bincount(codes[self.support_], minlength=len(self.classes_)).astype(np.int32)
+        self.dual_coef_ = np.ascontiguousarray(duals[self.support_].T)
+        self.margin_ = float(1.0 / max(np.linalg.norm(coef), 1e-300))
+        if len(self.classes_) == 2:  # one column, as in scikit-learn
+            coef, intercept = (coef[1] - coef[0])[None], intercept[1:] - intercept[:1]
+        self.coef_, self.intercept_ = np.ascontiguousarray(coef), intercept.astype(X.dtype)
         self._finish()
         return self

@@ -177,7 +177,7 @@ register(Dual, step=lambda model: _plain_step, settle=_settle, fold=_fold, prefe
 
 
 @kernel
-def measure(rows, model, first, last, out):
+def measure(rows, model, first, last, scratch, out):
     """Sum over the rows first..last: gap, losses and conjugates into `out`; the scores are renewed."""
     gap, loss, conjugate, settings = 0.0, 0.0, 0.0, model.settings
     for i in range(first, last):
