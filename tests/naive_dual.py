@@ -60,7 +60,7 @@ def best_dual(name, y, p, b, q, c, epsilon=0.0):
         inside = 1e-300 if y > 0 else -1e-300
         low, high = (inside, c * (1 - 1e-16)) if y > 0 else (-c * (1 - 1e-16), inside)
     if slope(low) >= 0:
-        return low if name != "log_loss" else 0.0
+        return low
     if slope(high) <= 0:
         return high
     if name not in MARGIN and slope(-1e-300) <= 0 <= slope(1e-300):

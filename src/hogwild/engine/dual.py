@@ -17,7 +17,7 @@ import numpy as np
 
 from hogwild.engine.choose import Runner, make_runner
 from hogwild.engine.engines import Engine
-from hogwild.engine.order import FULL_BELOW, draw_order
+from hogwild.engine.order import FULL_BELOW, Order, draw_order, shuffle
 from hogwild.engine.pool import thread_pool
 from hogwild.engine.runners import MEMORY_LIMIT, Plan, ReplicasRunner, SequentialRunner, default_plan
 from hogwild.engine.source import NONE
@@ -32,6 +32,7 @@ from hogwild.steps.rows import Rows, SparseRows
 IDLE_MOVES = 1.0  # a row is left out when its slack is larger than what scores move in an epoch, times this
 FIRST_IDLE = 2  # epochs before rows are left out: a first epoch's scores say little (RCV1-like data)
 TAKE_BACK = 0.1  # all rows are visited again once the gap of the others has fallen to this share of the last whole one
+NEARLY = 0.7  # or once it promises to reach this share of what is tolerated
 MOST_LEFT_OUT = 30  # epochs in a row, at most, that leave rows out
 CACHED = 1 << 23  # bytes of rows below which a full shuffle costs no more than one in blocks, and mixes better
 SHORT = 1 << 20  # nonzeros of an epoch, about a millisecond, below which several threads cost more than they bring
@@ -204,7 +205,8 @@ class DualTraining:
                     trust *= max(1.0, measured.gap / max(promised, 1e-300))
             if not self.shrinks or epoch < FIRST_IDLE:
                 continue
-            if left_out and (gap <= max(TAKE_BACK * last_whole, goal) or left_out >= MOST_LEFT_OUT):
+            enough = gap <= TAKE_BACK * last_whole or trust * gap * math.sqrt(rate) <= NEARLY * self.tol * objective
+            if left_out and (enough or left_out >= MOST_LEFT_OUT):
                 kept, left_out, taken_back = self._all, 0, True
                 continue
             active = self._active(kept if left_out else self._every, IDLE_MOVES * moved)
@@ -218,7 +220,7 @@ class DualTraining:
     def _epoch(self, kept: np.ndarray, epoch: int) -> tuple[float, float, float, bool]:
         """Run one epoch; returns the progressive gap and loss, the mean change of a score, and whether to stop."""
         n_rows, low, gap, halted = len(kept) or self.task.n_rows, 0, 0.0, False
-        order = draw_order(self.rng, n_rows, kept, self._shuffle(n_rows))
+        order = self._order(kept, n_rows)
         runner = self.runner
         if self._alone is not None and n_rows * self.task.row_length * self.task.n_columns < SHORT:
             runner = self._alone
@@ -242,9 +244,14 @@ class DualTraining:
         self.task.model.safety[0] = self.outcome.safety
         return gap, loss, moved / n_rows, halted
 
-    def _shuffle(self, n_rows: int) -> str:
+    def _order(self, kept: np.ndarray, n_rows: int) -> Order:
+        """Draw an epoch's order: full where rows are few or in the cache, else of blocks."""
         cached = self.task.row_length * self.task.n_rows * 2 * self.task.rows.values.itemsize <= CACHED
-        return "full" if n_rows < FULL_BELOW or cached else "blocks"
+        if n_rows >= FULL_BELOW and not cached:
+            return draw_order(self.rng, n_rows, kept, "blocks")
+        rows = kept.copy() if len(kept) else self._every.copy()
+        shuffle(rows, self.rng.integers(1, 2**63, dtype=np.uint64))
+        return Order(rows, np.uint64(n_rows), NONE, np.uint64(1), np.uint64(0))
 
     def _first_slice(self) -> int:
         seconds = (self.task.row_length * self.task.n_columns + 20) * _FIRST_GUESS

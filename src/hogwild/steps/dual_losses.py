@@ -33,7 +33,7 @@ KINDS = {
 }
 
 _SMALLEST = 1e-30  # squared norm of a row without entries: its dual goes to its bound
-_ENOUGH = 1e-4  # Newton's method ends with a step below it: half its square is left
+_ENOUGH = 0.02  # Newton's method ends with a step below it: half its square is left, less and less from epoch to epoch
 _UNTIL = 1e-3  # share of its variance up to which a probability is off by so little that a square tells its divergence
 _MOST_NEWTON = 200  # its steps: one or two are usual, log(q C) the most but for rounding
 
