@@ -12,7 +12,7 @@ from hogwild.steps.dual_losses import KINDS
 from hogwild.steps.rows import as_rows
 
 
-def training(engine=None, loss="squared_hinge", n=3000, **parameters):
+def training(engine=None, loss="squared_hinge", n=3000, C=0.01, **parameters):
     """Dense rows that all share directions: deltas of many replicas overshoot."""
     rng = np.random.default_rng(0)
     X = np.abs(rng.normal(size=(n, 20))) @ np.abs(rng.normal(size=(20, 20)))
@@ -21,7 +21,7 @@ def training(engine=None, loss="squared_hinge", n=3000, **parameters):
     y = np.where(z - np.median(z) + 0.2 * rng.normal(size=n) > 0, 1.0, -1.0)
     rows = as_rows(X, y)
     shrinks = parameters.pop("shrinks", False)
-    model = make_dual(rows, Problem(y, 0.01, 0.01), KINDS[loss], 0.0, Shift(), np.full(n, -1.0), shrinks, 20)
+    model = make_dual(rows, Problem(y, C, C), KINDS[loss], 0.0, Shift(), np.full(n, -1.0), shrinks, 20)
     settings = {"n_epochs": 3000, "tol": 1e-3, "shrinks": shrinks, "rng": np.random.default_rng(1)} | parameters
     return DualTraining(dual_task(rows, model, 20), engine or Sequential(), 1, **settings)
 
@@ -51,12 +51,13 @@ def test_replicas_that_overshoot_are_made_safer_until_they_converge():
 
 
 def test_rows_are_left_out_and_all_are_checked_at_the_end():
-    run, whole = training(loss="hinge", shrinks=True, tol=1e-6), training(loss="hinge", tol=1e-6)
+    hinge = {"loss": "hinge", "C": 1.0, "tol": 1e-4}
+    run, whole = training(shrinks=True, **hinge), training(**hinge)
     outcome, expected = run.run(), whole.run()
     assert outcome.rows < 3000 * outcome.n_epochs
     assert expected.rows == 3000 * expected.n_epochs
     assert outcome.converged
-    assert abs(outcome.measured.primal / expected.measured.primal - 1) < 2e-6
+    assert abs(outcome.measured.primal / expected.measured.primal - 1) < 2e-4
 
 
 def test_the_gap_is_measured_seldom():
