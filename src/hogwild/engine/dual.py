@@ -25,6 +25,7 @@ from hogwild.engine.task import Merge, Task
 from hogwild.engine.training import SLICE_SECONDS, Progress
 from hogwild.schedules import CHUNK, Schedule, schedule_id
 from hogwild.steps import dual, dual_multiclass
+from hogwild.steps.base import MERGES
 from hogwild.steps.dual import LOST, MOVED, Dual, keep_active
 from hogwild.steps.dual_multiclass import DualMulticlass
 from hogwild.steps.rows import Rows, SparseRows
@@ -38,7 +39,6 @@ CACHED = 1 << 23  # bytes of rows below which a full shuffle costs no more than 
 SHORT = 1 << 20  # nonzeros of an epoch, about a millisecond, below which several threads cost more than they bring
 _FIRST_GUESS = 2e-9  # seconds a nonzero
 _CONSTANT = Schedule(schedule_id("constant"), 1.0, 0.5, 0.0, 0.0, 0.0, 0.0, False, np.inf)
-_MERGES = dual.MERGES | dual_multiclass.MERGES
 _PASSES = {
     Dual: (dual.measure, dual.rebuild, dual.conjugates),
     DualMulticlass: (
@@ -96,7 +96,7 @@ class DualOutcome:
 
 def dual_task(rows: Rows, model: NamedTuple, n_features: int) -> Task:
     """Make a task of a dual model."""
-    merges = {name: Merge(*merge) for name, merge in _MERGES[type(model)].items()}
+    merges = {name: Merge(*merge) for name, merge in MERGES[type(model)].items()}
     columns = int(np.prod(model.coef.shape[1:], dtype=int))
     return Task(rows, model, merges, (), _CONSTANT, n_features, columns, lambda *_: {})
 

@@ -18,7 +18,7 @@ import numpy as np
 from hogwild.compiled import inlined, kernel
 from hogwild.steps.base import ADD, register
 from hogwild.steps.dual_losses import best_dual, conjugate_at, gap_at, loss_at, slack_at
-from hogwild.steps.linear import _add_row, _dot, _prefetch_all, _squared_norm
+from hogwild.steps.products import add_multiple, dot, prefetch_row_weights, squared_norm
 from hogwild.steps.rows import feature, prefetch_row, span, value
 
 AHEAD = np.uint64(4)  # as in the engine's loops
@@ -95,9 +95,6 @@ class Dual(NamedTuple):
     settings: DualSettings
 
 
-MERGES = {Dual: {"coef": (ADD, True), "intercept": (ADD, False)}}
-
-
 @inlined
 def _upper(rows, i, y, settings):
     c = settings.positive if y > 0 else settings.negative
@@ -108,7 +105,7 @@ def _upper(rows, i, y, settings):
 
 @inlined
 def _score(rows, i, model):
-    score = np.float64(_dot(rows, i, model.coef))
+    score = np.float64(dot(rows, i, model.coef))
     if model.settings.has_sums:
         centre = np.float64(model.centres[i]) if model.centres.size > 0 else 0.0
         score += model.intercept[0] * (model.settings.constant - centre) - model.intercept[1]
@@ -120,7 +117,7 @@ def _norm(rows, i, model):
     """Squared norm of a row; computed at its first visit, while the row is in the cache: 5 ns instead of 25."""
     norm = np.float64(model.norms[i])
     if norm < 0.0:
-        norm = np.float64(_squared_norm(rows, i)) + model.settings.constant
+        norm = np.float64(squared_norm(rows, i)) + model.settings.constant
         if model.centres.size > 0:
             norm -= 2.0 * model.centres[i]
         norm = max(norm, 0.0)
@@ -137,7 +134,7 @@ def _step(rows, i, model, work, k):
     change = np.float64(new) - b
     if change != 0.0:
         model.duals[i] = new
-        _add_row(rows, i, model.coef, change * safety)
+        add_multiple(rows, i, model.coef, change * safety)
         if settings.has_sums:
             model.intercept[0] += dtype(change * safety)
             if model.centres.size > 0:
@@ -167,10 +164,17 @@ def _fold(model, scale):
 
 
 def _prefetch(rows, i, model):
-    _prefetch_all(rows, i, model.coef)
+    prefetch_row_weights(rows, i, model.coef)
 
 
-register(Dual, step=lambda model: _plain_step, settle=_settle, fold=_fold, prefetch=_prefetch)
+register(
+    Dual,
+    step=lambda model: _plain_step,
+    settle=_settle,
+    fold=_fold,
+    prefetch=_prefetch,
+    merges={"coef": (ADD, True), "intercept": (ADD, False)},
+)
 
 
 # ------------------------------------------------------------------------------------------------ passes

@@ -14,7 +14,7 @@ import numpy as np
 from hogwild.compiled import inlined, kernel
 from hogwild.steps.base import ADD, register
 from hogwild.steps.dual import LOST, DualSettings
-from hogwild.steps.linear import _add_row_columns, _dot_columns, _prefetch_all, _squared_norm
+from hogwild.steps.products import add_outer, dot_row_columns, prefetch_row_weights, squared_norm
 from hogwild.steps.rows import feature, span, value
 
 
@@ -48,9 +48,6 @@ class DualMulticlass(NamedTuple):
     settings: DualSettings
 
 
-MERGES = {DualMulticlass: {"coef": (ADD, True), "intercept": (ADD, False)}}
-
-
 @inlined
 def _cost(rows, i, model, y):
     c = model.costs[y]
@@ -62,7 +59,7 @@ def _cost(rows, i, model, y):
 @inlined
 def _gradient(rows, i, model, y, scores):
     """Write ``w_m . x_i + [m != y_i]`` to `scores`; returns the largest."""
-    _dot_columns(rows, i, model.coef, scores)
+    dot_row_columns(rows, i, model.coef, scores)
     top = -np.inf
     for m in range(np.uint64(scores.size)):
         score = np.float64(scores[m])
@@ -107,7 +104,7 @@ def _insert(ordered, n, new):
 def _norm(rows, i, model):
     norm = np.float64(model.norms[i])
     if norm < 0.0:
-        norm = np.float64(_squared_norm(rows, i)) + model.settings.constant
+        norm = np.float64(squared_norm(rows, i)) + model.settings.constant
         model.norms[i] = norm
     return norm
 
@@ -128,21 +125,21 @@ def _step(rows, i, model, work, k):
     a = norm * safety
     for m in range(n):
         work.scores[m] -= dtype(a * model.duals[i, m])
-        _insert(work.slopes, m, work.scores[m] + dtype(a * c if m == y else 0.0))
-    beta = _threshold(work.slopes, np.float64(work.slopes[0]), a * c)
+        _insert(work.factors, m, work.scores[m] + dtype(a * c if m == y else 0.0))
+    beta = _threshold(work.factors, np.float64(work.factors[0]), a * c)
     n_active = np.uint64(0)
     for m in range(n):
         new = dtype(min(c if m == y else 0.0, (beta - work.scores[m]) / a))
         change = new - model.duals[i, m]
         model.duals[i, m] = new
-        work.slopes[m] = dtype(change * safety)
+        work.factors[m] = dtype(change * safety)
         if change != 0.0:
             work.active[n_active] = np.uint32(m)
             n_active += np.uint64(1)
             if model.settings.has_sums:
-                model.intercept[0, m] += work.slopes[m]
+                model.intercept[0, m] += work.factors[m]
     if n_active > 0:
-        _add_row_columns(rows, i, model.coef, work, n_active)
+        add_outer(rows, i, model.coef, work, n_active)
     return gap
 
 
@@ -155,10 +152,17 @@ def _fold(model, scale):
 
 
 def _prefetch(rows, i, model):
-    _prefetch_all(rows, i, model.coef)
+    prefetch_row_weights(rows, i, model.coef)
 
 
-register(DualMulticlass, step=lambda model: _step, settle=_settle, fold=_fold, prefetch=_prefetch)
+register(
+    DualMulticlass,
+    step=lambda model: _step,
+    settle=_settle,
+    fold=_fold,
+    prefetch=_prefetch,
+    merges={"coef": (ADD, True), "intercept": (ADD, False)},
+)
 
 
 @kernel
