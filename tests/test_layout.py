@@ -17,6 +17,7 @@ FLOORS = [
     {"storage"},
     {"engine"},
     {"estimators", "torch"},
+    {"own", "gradients"},
     {"encoding"},
     {"models"},
     {"report"},

@@ -18,6 +18,10 @@ _PLACES = {
     "Checkpoint": "hogwild.estimators.checkpoint",
     "DivergedError": "hogwild.engine.training",
     "Progress": "hogwild.engine.training",
+    "minimize": "hogwild.own.minimize",
+    "step": "hogwild.steps.own",
+    "check_gradient": "hogwild.gradients",
+    "TraceDisplay": "hogwild.report.trace",
     "save": "hogwild.models",
     "load": "hogwild.models",
 }
@@ -33,8 +37,12 @@ if TYPE_CHECKING:
     from hogwild.estimators.logistic_regression import LogisticRegression as LogisticRegression
     from hogwild.estimators.regressor import SGDRegressor as SGDRegressor
     from hogwild.estimators.ridge import Ridge as Ridge
+    from hogwild.gradients import check_gradient as check_gradient
     from hogwild.models import load as load
     from hogwild.models import save as save
+    from hogwild.own.minimize import minimize as minimize
+    from hogwild.report.trace import TraceDisplay as TraceDisplay
+    from hogwild.steps.own import step as step
 
 
 def __getattr__(name: str) -> Any:

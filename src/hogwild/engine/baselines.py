@@ -185,6 +185,8 @@ class RoundRobinRunner(_Together):
 
     def __init__(self, task: Task, engine: RoundRobin, n_threads: int) -> None:
         super().__init__(task, engine, n_threads)
+        if engine.interval != 1:
+            raise ValueError(f"estimators take turns of one row: leave interval unset, found {engine!r}")
         # AdaGrad's weights take their penalty when they are measured: two threads at once would lose changes
         self._in_turn = isinstance(task.model, AdaGrad) and task.model.settings.penalised
 

@@ -78,9 +78,17 @@ class Processes:
     or a stream. Compiled steps release Python's lock, so threads are as fast and copy nothing; processes are for steps
     that cannot be compiled, and for comparing with what others run by processes. The workers (0.3 s to start) stay for
     the next fit; one that is killed is replaced, and its slice of at most 50 ms runs again.
+
+    Parameters
+    ----------
+    interval : int, default=256
+        As in `Shared`.
+    compiled : bool, default=True
+        Whether workers compile a step of the user's own, each for itself, where that is possible.
     """
 
     interval: int = 256
+    compiled: bool = True
 
 
 @dataclass(frozen=True)
@@ -129,8 +137,20 @@ class RoundRobin:
     """All threads share the weights; they measure their rows at the same time and change the weights in turn.
 
     RR of the HOGWILD! paper: rows change the weights in the order of the epoch; each was measured at weights that lack
-    at most the ``n_threads - 1`` rows before it.
+    at most the ``n_threads - 1`` rows before it. A step of one's own (`hogwild.minimize`) cannot be divided: threads
+    take their turns with it whole, which is the sequential run with its bits.
+
+    Parameters
+    ----------
+    interval : int, default=1
+        Rows of a turn, for steps of one's own; the estimators have turns of one row.
     """
+
+    interval: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        _check_count("interval", self.interval, 1, "row")
 
 
 @dataclass(frozen=True)
@@ -187,6 +207,7 @@ def _check_count(name: str, value: int, least: int, unit: str) -> None:
 Engine = (
     Sequential | Replicas | Shared | Atomic | Processes | Simulated | Locked | RoundRobin | Delayed | Batch | MiniBatch
 )
+OwnEngine = Sequential | Replicas | Shared | Locked | RoundRobin | Processes
 ALONE = Simulated | Delayed | Batch | MiniBatch  # what these do is not what one thread does row by row
 
 ENGINES: dict[str, Engine | None] = {
@@ -202,6 +223,15 @@ ENGINES: dict[str, Engine | None] = {
     "batch": Batch(),
     "minibatch": MiniBatch(),
 }
+OWN_ENGINES: dict[str, OwnEngine | None] = {  # those that run a user's own step
+    "auto": None,
+    "sequential": Sequential(),
+    "replicas": Replicas(),
+    "shared": Shared(),
+    "locked": Locked(),
+    "round_robin": RoundRobin(),
+    "processes": Processes(),
+}
 
 
 def resolve_engine(engine: str | Engine, n_threads: int) -> Engine:
@@ -213,3 +243,25 @@ def resolve_engine(engine: str | Engine, n_threads: int) -> Engine:
     elif not isinstance(engine, Engine):
         raise ValueError(f"engine must be a name or an engine object; found {engine!r}")
     return engine if n_threads > 1 or isinstance(engine, ALONE) else Sequential()
+
+
+def resolve_own_engine(engine: str | OwnEngine) -> OwnEngine | None:
+    """Return the engine that a user's own step is to run on; None leaves the choice to the run."""
+    if isinstance(engine, str):
+        if engine not in OWN_ENGINES:
+            raise ValueError(f"engine must be one of {', '.join(OWN_ENGINES)} or an engine object; found {engine!r}")
+        return OWN_ENGINES[engine]
+    if not isinstance(engine, OwnEngine):
+        raise ValueError(
+            f"a step of one's own runs on {', '.join(kind.__name__ for kind in OwnEngine.__args__)}; found {engine!r}"
+        )
+    if isinstance(engine, Locked) and engine.stripes is not None:
+        raise ValueError(
+            f"locks of a step of one's own are one for each coordinate: leave stripes unset, found {engine!r}"
+        )
+    if isinstance(engine, Replicas) and (engine.deterministic or engine.head is not None):
+        raise ValueError(
+            "replicas of a step of one's own hold all parameters and merge at their own time: leave head and "
+            f'deterministic unset, found {engine!r} (engine="round_robin" repeats its bits)'
+        )
+    return engine

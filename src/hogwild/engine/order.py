@@ -40,6 +40,9 @@ class Order(NamedTuple):
     seed: np.uint64
 
 
+NO_ROWS = Order(np.empty(0, np.uint32), np.uint64(0), np.empty(0, np.uint32), np.uint64(1), np.uint64(0))
+
+
 def choose_shuffle(shuffle: bool | str, targets: np.ndarray) -> bool | str:
     """Return how True shuffles: full where rows are few or stand in the order of their labels, else in blocks.
 
@@ -58,8 +61,12 @@ def choose_shuffle(shuffle: bool | str, targets: np.ndarray) -> bool | str:
 def draw_order(rng: np.random.Generator, n_rows: int, kept: np.ndarray, shuffle: bool | str) -> Order:
     """Draw the order of an epoch of `n_rows` rows.
 
-    `shuffle` is False (file order), ``"blocks"``, ``"full"``, or True: full where it costs nothing, else blocks.
+    `shuffle` is False (file order), ``"blocks"``, ``"full"``, ``"with_replacement"`` (`n_rows` draws, each of any row),
+    or True: full where it costs nothing, else blocks.
     """
+    if shuffle == "with_replacement":
+        drawn = rng.integers(0, n_rows, n_rows, dtype=np.uint32)
+        return Order(kept, np.uint64(n_rows), drawn, np.uint64(1), np.uint64(0))
     if not shuffle:
         return Order(kept, np.uint64(n_rows), np.empty(0, np.uint32), np.uint64(1), np.uint64(0))
     full = shuffle == "full" or (shuffle is True and n_rows < FULL_BELOW)
@@ -119,4 +126,4 @@ def epoch_rows(order: Order) -> np.ndarray:
     return rows
 
 
-__all__ = ["BLOCK", "CHUNK", "Order", "draw_order", "epoch_rows", "fill_order", "shuffle"]
+__all__ = ["BLOCK", "CHUNK", "NO_ROWS", "Order", "draw_order", "epoch_rows", "fill_order", "shuffle"]

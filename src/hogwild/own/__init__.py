@@ -1,0 +1,1 @@
+"""The door for researchers: `minimize` and where its rows come from."""
