@@ -35,7 +35,14 @@ from hogwild.folders import cache_folder, writable
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
 # Without reference counts: they cost 250 ns a row, 25 indivisible increments for the arrays of rows, model and work.
 # So kernels allocate nothing.
-STRICT: dict[str, Any] = {"nogil": True, "boundscheck": False, "error_model": "numpy", "_nrt": False}
+# A function without `fastmath` takes its caller's: strict ones say that they have none.
+STRICT: dict[str, Any] = {
+    "nogil": True,
+    "boundscheck": False,
+    "error_model": "numpy",
+    "_nrt": False,
+    "fastmath": False,
+}
 OPTIONS: dict[str, Any] = {**STRICT, "fastmath": FASTMATH}
 
 LINE = 64  # bytes in a cache line
@@ -170,6 +177,12 @@ def strict_inlined(function: Callable) -> Callable:
 def multiply_add(a, b, c):
     """``a * b + c``, in one instruction, never regrouped."""
     return a * b + c
+
+
+@njit(forceinline=True, **{**STRICT, "fastmath": {"contract"}})
+def plus(a, b):
+    """``a + b``, in one instruction with the product that `b` may be, never regrouped (``w + (v - w)`` is not v)."""
+    return a + b
 
 
 def select(functions: list[Callable]) -> Callable:
@@ -419,6 +432,183 @@ def dot_columns(typing_context, indices, values, start, stop, weights, scores):
         return context.get_dummy_value()
 
     return types.void(indices, values, types.uint64, types.uint64, weights, scores), codegen
+
+
+class _Entries:
+    """Entries of a row for vector code: `indices` is None for dense rows, whose features are their places."""
+
+    def __init__(self, context: Any, builder: Any, kinds: Any, args: Any) -> None:
+        self._context, self._builder, self._kinds, self._args = context, builder, kinds, args
+        self._dense = isinstance(kinds[0], types.NoneType)
+
+    def at(self, j: Any, vector: Any) -> tuple[Any, Any]:
+        """Feature of the entry at `j`, and its value in every lane."""
+        context, builder, kinds, args = self._context, self._builder, self._kinds, self._args
+        if self._dense:
+            index = builder.sub(j, args[2])
+        else:
+            index = builder.load(_address(context, builder, kinds[0], args[0], j))
+            if kinds[0].dtype.bitwidth < 64:
+                index = builder.zext(index, ir.IntType(64))
+        return index, _spread(builder, builder.load(_address(context, builder, kinds[1], args[1], j)), vector)
+
+
+def _make_dot_row(ways: int) -> Any:
+    @intrinsic
+    def dot_row(typing_context, indices, values, start, stop, weights, scores):
+        dtype = scores.dtype
+
+        def codegen(context, builder, signature, args):
+            kinds, (start, stop), i64, align = signature.args, args[2:4], ir.IntType(64), dtype.bitwidth // 8
+            entries = _Entries(context, builder, kinds, args)
+            n = builder.extract_value(context.make_array(kinds[5])(context, builder, args[5]).shape, 0)
+
+            def block(offset, lanes):
+                vector = _vector(context, dtype, lanes)
+                sums = [cgutils.alloca_once_value(builder, ir.Constant(vector, None)) for _ in range(ways)]
+                for total in sums:
+                    builder.store(ir.Constant(vector, None), total)
+
+                def step(j, total):
+                    index, x = entries.at(j, vector)
+                    place = builder.add(builder.mul(index, n), offset)
+                    row = builder.bitcast(_address(context, builder, kinds[4], args[4], place), vector.as_pointer())
+                    product = builder.fmul(builder.load(row, align=align), x, flags=("contract",))
+                    builder.store(builder.fadd(product, builder.load(total), flags=("contract",)), total)
+
+                whole = builder.sub(stop, builder.and_(builder.sub(stop, start), i64(ways - 1)))
+                with cgutils.for_range_slice(builder, start, whole, i64(ways), intp=i64) as (j, _):
+                    for way in range(ways):
+                        step(builder.add(j, i64(way)), sums[way])
+                with cgutils.for_range_slice(builder, whole, stop, i64(1), intp=i64) as (j, _):
+                    step(j, sums[0])
+                parts = [builder.load(total) for total in sums]
+                while len(parts) > 1:
+                    parts = [builder.fadd(a, b) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+                there = builder.bitcast(_address(context, builder, kinds[5], args[5], offset), vector.as_pointer())
+                builder.store(parts[0], there, align=align)
+
+            _lanes(context, builder, dtype, n, block)
+            return context.get_dummy_value()
+
+        return types.void(indices, values, types.uint64, types.uint64, weights, scores), codegen
+
+    return dot_row
+
+
+_dot_row_1, _dot_row_2, _dot_row_4 = (_make_dot_row(ways) for ways in (1, 2, 4))
+
+
+@intrinsic
+def _add_row_block(typing_context, indices, values, start, stop, weights, slopes):
+    dtype = slopes.dtype
+
+    def codegen(context, builder, signature, args):
+        kinds, (start, stop), i64, align = signature.args, args[2:4], ir.IntType(64), dtype.bitwidth // 8
+        entries = _Entries(context, builder, kinds, args)
+        n = builder.extract_value(context.make_array(kinds[5])(context, builder, args[5]).shape, 0)
+
+        def block(offset, lanes):
+            vector = _vector(context, dtype, lanes)
+            here = builder.bitcast(_address(context, builder, kinds[5], args[5], offset), vector.as_pointer())
+            slope = builder.load(here, align=align)
+            with cgutils.for_range_slice(builder, start, stop, i64(1), intp=i64) as (j, _):
+                index, x = entries.at(j, vector)
+                place = builder.add(builder.mul(index, n), offset)
+                there = builder.bitcast(_address(context, builder, kinds[4], args[4], place), vector.as_pointer())
+                product = builder.fmul(slope, x, flags=("contract",))
+                total = builder.fadd(product, builder.load(there, align=align), flags=("contract",))
+                builder.store(total, there, align=align)
+
+        _lanes(context, builder, dtype, n, block)
+        return context.get_dummy_value()
+
+    return types.void(indices, values, types.uint64, types.uint64, weights, slopes), codegen
+
+
+@intrinsic
+def _adagrad_row(typing_context, indices, values, start, stop, coef, squares, slopes, etas, smallest):
+    dtype = coef.dtype
+
+    def codegen(context, builder, signature, args):
+        kinds, (start, stop), i64, align = signature.args, args[2:4], ir.IntType(64), dtype.bitwidth // 8
+        entries = _Entries(context, builder, kinds, args)
+        n = builder.extract_value(context.make_array(kinds[6])(context, builder, args[6]).shape, 0)
+
+        def block(offset, lanes):
+            vector = _vector(context, dtype, lanes)
+
+            def place(k, index):
+                return builder.bitcast(_address(context, builder, kinds[k], args[k], index), vector.as_pointer())
+
+            slope, eta = (builder.load(place(k, offset), align=align) for k in (6, 7))
+            name = f"llvm.sqrt.v{lanes}f{dtype.bitwidth}" if lanes > 1 else f"llvm.sqrt.f{dtype.bitwidth}"
+            root = cgutils.get_or_insert_function(builder.module, ir.FunctionType(vector, [vector]), name)
+            least = _spread(builder, args[8], vector)
+            with cgutils.for_range_slice(builder, start, stop, i64(1), intp=i64) as (j, _):
+                index, x = entries.at(j, vector)
+                index = builder.add(builder.mul(index, n), offset)
+                weight, total = place(4, index), place(5, index)
+                gradient, before = builder.fmul(slope, x), builder.load(weight, align=align)
+                square = builder.fmul(gradient, gradient, flags=("contract",))
+                found = builder.fadd(square, builder.load(total, align=align), flags=("contract",))
+                builder.store(found, total, align=align)
+                step = builder.fdiv(builder.fmul(eta, gradient), builder.call(root, [found]))
+                after = builder.fsub(before, step)
+                enough = builder.fcmp_ordered(">", found, least)
+                builder.store(builder.select(enough, after, before), weight, align=align)
+
+        _lanes(context, builder, dtype, n, block)
+        return context.get_dummy_value()
+
+    return types.void(indices, values, types.uint64, types.uint64, coef, squares, slopes, etas, dtype), codegen
+
+
+# Numba gives a kernel's flags to all that it holds, intrinsics as well: what must not be regrouped stands in a strict
+# function of its own. `indices` is None for dense rows: entry j is then feature ``j - start``.
+@strict_inlined
+def dot_row_1(indices, values, start, stop, weights, scores):
+    """``scores = sum over j in start..stop of values[j] * weights[indices[j]]`` for all columns: one sum for each."""
+    _dot_row_1(indices, values, start, stop, weights, scores)
+
+
+@strict_inlined
+def dot_row_2(indices, values, start, stop, weights, scores):
+    """`dot_row_1` with two sums side by side, in the order of `dot_columns`."""
+    _dot_row_2(indices, values, start, stop, weights, scores)
+
+
+@strict_inlined
+def dot_row_4(indices, values, start, stop, weights, scores):
+    """`dot_row_1` with four sums side by side, in the order in which `steps.linear` sums one column."""
+    _dot_row_4(indices, values, start, stop, weights, scores)
+
+
+@strict_inlined
+def add_row_block(indices, values, start, stop, weights, slopes):
+    """``weights[indices[j]] += values[j] * slopes`` for j in start..stop, all columns."""
+    _add_row_block(indices, values, start, stop, weights, slopes)
+
+
+@strict_inlined
+def adagrad_row(indices, values, start, stop, coef, squares, slopes, etas, smallest):
+    """AdaGrad's step of all columns, each operation rounded as in one's; nothing where ``squares <= smallest``.
+
+    ``g = slopes * x; squares += g^2; coef -= etas * g / sqrt(squares)``
+    """
+    _adagrad_row(indices, values, start, stop, coef, squares, slopes, etas, smallest)
+
+
+@intrinsic
+def root(typing_context, x):
+    """Square root, rounded correctly, without a call: what NumPy's becomes in a strict function is one."""
+
+    def codegen(context, builder, signature, args):
+        kind = args[0].type
+        name = f"llvm.sqrt.f{x.bitwidth}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind]), name), args)
+
+    return x(x), codegen
 
 
 # ------------------------------------------------------------------------------------------------ slots boxed in NaNs

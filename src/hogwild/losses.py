@@ -17,7 +17,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from hogwild.compiled import OPTIONS, inlined, select
+from hogwild.compiled import OPTIONS, select, strict_inlined
 
 PIECEWISE_LINEAR = 0.25  # curvature that a piecewise-linear loss counts with when replicas merge
 
@@ -50,46 +50,46 @@ class Loss(NamedTuple):
     lowest: float = -math.inf
 
 
-@inlined
+@strict_inlined
 def _squared_value(y, p, a):
     return 0.5 * (p - y) * (p - y)
 
 
-@inlined
+@strict_inlined
 def _squared_derivative(y, p, a):
     return p - y
 
 
-@inlined
+@strict_inlined
 def _huber_value(y, p, a):
     r = abs(p - y)
     return 0.5 * r * r if r <= a else a * (r - 0.5 * a)
 
 
-@inlined
+@strict_inlined
 def _huber_derivative(y, p, a):
     return min(max(p - y, -a), a)
 
 
-@inlined
+@strict_inlined
 def _epsilon_insensitive_value(y, p, a):
     return max(abs(y - p) - a, 0.0)
 
 
-@inlined
+@strict_inlined
 def _epsilon_insensitive_derivative(y, p, a):
     if y - p > a:
         return -1.0
     return 1.0 if p - y > a else 0.0
 
 
-@inlined
+@strict_inlined
 def _squared_epsilon_insensitive_value(y, p, a):
     r = max(abs(y - p) - a, 0.0)
     return r * r
 
 
-@inlined
+@strict_inlined
 def _squared_epsilon_insensitive_derivative(y, p, a):
     r = p - y
     if r > a:
@@ -97,28 +97,28 @@ def _squared_epsilon_insensitive_derivative(y, p, a):
     return 2.0 * (r + a) if r < -a else 0.0
 
 
-@inlined
+@strict_inlined
 def _hinge_value(y, p, a):
     return max(a - y * p, 0.0)
 
 
-@inlined
+@strict_inlined
 def _hinge_derivative(y, p, a):
     return -y if y * p <= a else 0.0 * y
 
 
-@inlined
+@strict_inlined
 def _squared_hinge_value(y, p, a):
     z = max(a - y * p, 0.0)
     return z * z
 
 
-@inlined
+@strict_inlined
 def _squared_hinge_derivative(y, p, a):
     return -2.0 * y * max(a - y * p, 0.0)
 
 
-@inlined
+@strict_inlined
 def _modified_huber_value(y, p, a):
     z = y * p
     if z < -1.0:
@@ -127,45 +127,45 @@ def _modified_huber_value(y, p, a):
     return z * z
 
 
-@inlined
+@strict_inlined
 def _modified_huber_derivative(y, p, a):
     z = y * p
     return -4.0 * y if z < -1.0 else -2.0 * y * max(1.0 - z, 0.0)
 
 
-@inlined
+@strict_inlined
 def _log_value(y, p, a):
     z = y * p
     e = np.exp(-abs(z))  # never overflows
     return np.log1p(e) - min(z, 0.0)
 
 
-@inlined
+@strict_inlined
 def _log_derivative(y, p, a):
     z = y * p
     e = np.exp(-abs(z))
     return -y * (e if z > 0 else 1.0) / (1.0 + e)
 
 
-@inlined
+@strict_inlined
 def _quantile_value(y, p, a):
     r = y - p
     return a * r if r >= 0 else (a - 1.0) * r
 
 
-@inlined
+@strict_inlined
 def _quantile_derivative(y, p, a):
     if y > p:
         return -a
     return 1.0 - a if p > y else 0.0 * a
 
 
-@inlined
+@strict_inlined
 def _poisson_value(y, p, a):
     return np.exp(p) - y * p
 
 
-@inlined
+@strict_inlined
 def _poisson_derivative(y, p, a):
     return np.exp(p) - y
 
@@ -264,7 +264,7 @@ def own_loss(value: Callable, derivative: Callable) -> OwnLoss:
         python = getattr(function, "py_func", function)
         name = f"{getattr(python, '__module__', '')}.{getattr(python, '__qualname__', repr(python))}"
         try:
-            ours = inlined(python)
+            ours = strict_inlined(python)
             found = ours(1.0, 0.5)
         except Exception as error:
             lines = [line for line in str(error).splitlines() if line and not line.startswith("Failed in nopython")]

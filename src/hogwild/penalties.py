@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hogwild.compiled import inlined
+from hogwild.compiled import inlined, strict_inlined
 
 PENALTIES = ("l2", "l1", "elasticnet", None)
 
 
-@inlined
+@strict_inlined
 def truncate(weight, received, penalty):
     """L1 by cumulative truncation (Tsuruoka, Tsujii, Ananiadou 2009).
 
@@ -26,7 +26,7 @@ def truncate(weight, received, penalty):
     return weight
 
 
-@inlined
+@strict_inlined
 def proximal(weight, strength, l1_ratio):
     """Elastic net as one implicit step, s = strength, r = l1_ratio.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hogwild.compiled import inlined, kernel, select
+from hogwild.compiled import kernel, select, strict_inlined
 
 CHUNK = 256  # rows of one clock and order
 BLOCK = 32  # consecutive rows that stay together when blocks are shuffled
@@ -50,22 +50,22 @@ class Schedule(NamedTuple):
     average_from: float
 
 
-@inlined
+@strict_inlined
 def _constant(t, s, unused):
     return s.eta0
 
 
-@inlined
+@strict_inlined
 def _optimal(t, s, unused):
     return 1.0 / (s.alpha * (s.shift + t))
 
 
-@inlined
+@strict_inlined
 def _invscaling(t, s, unused):
     return s.eta0 / np.sqrt(t) if s.power_t == 0.5 else s.eta0 / t**s.power_t
 
 
-@inlined
+@strict_inlined
 def _bottou(t, s, unused):
     return s.eta0 / (1.0 + s.alpha * s.eta0 * (t - 1.0))
 
@@ -93,25 +93,25 @@ def schedule_id(name: str) -> int:
     return list(SCHEDULES).index(name)
 
 
-@inlined
+@strict_inlined
 def step_size(schedule, t):
     """Step size of the row with clock `t` (1 for the first)."""
     return _eta(schedule.kind, t, schedule, 0)
 
 
-@inlined
+@strict_inlined
 def l2_factor(schedule, eta):
     """Factor that one row's L2 penalty multiplies the weights by."""
     return max(1.0 - eta * schedule.decay, SMALLEST_FACTOR)
 
 
-@inlined
+@strict_inlined
 def penalty_rate(schedule, eta):
     """Penalty that one row adds to the accumulated one."""
     return schedule.shrink * eta if schedule.shrink_by_eta else schedule.shrink
 
 
-@inlined
+@strict_inlined
 def fill_clock(schedule, work, n):
     """Write the clock of the next `n` rows from ``work.running`` on; returns how many fit above `SMALLEST_SCALE`.
 

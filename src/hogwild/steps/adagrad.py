@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hogwild.compiled import inlined
+from hogwild.compiled import inlined, root, strict_inlined
 from hogwild.losses import value_at
 from hogwild.penalties import proximal
 from hogwild.steps.base import ADD, DAMPED, LANES, register
@@ -31,10 +31,10 @@ class AdaGrad(NamedTuple):
     settings: Settings
 
 
-@inlined
+@strict_inlined
 def _change(gradient, squares, eta):
     """Change of a weight whose sum of squares already holds this gradient."""
-    return -eta * gradient / np.sqrt(squares) if squares > SMALLEST_SQUARES else 0.0 * gradient
+    return -eta * gradient / root(squares) if squares > SMALLEST_SQUARES else 0.0 * gradient
 
 
 @inlined
@@ -48,12 +48,12 @@ def _step_intercept(model, c, gradient, work, k):
             model.summed_intercept[c] -= change * work.count[k]
 
 
-@inlined
-def _shrunk(weight, squares, owed, l1_ratio):
+@strict_inlined
+def shrunk(weight, squares, owed, l1_ratio):
     """Weight after the penalty that has accumulated, at the weight's own rate."""
     if weight == 0.0 or squares <= SMALLEST_SQUARES or owed <= 0.0:
         return weight
-    return proximal(weight, owed / np.sqrt(squares), l1_ratio)
+    return proximal(weight, owed / root(squares), l1_ratio)
 
 
 @inlined
@@ -90,7 +90,7 @@ def _measure_one(rows, i, model, work, k):
             if is_lazy(model.coef, f):
                 weight = load(model.coef, f)
                 owed = work.penalty[k] - model.received[f]  # negative where another thread is ahead
-                change = _shrunk(weight, load(model.squares, f), owed, settings.l1_ratio) - weight
+                change = shrunk(weight, load(model.squares, f), owed, settings.l1_ratio) - weight
                 model.received[f] = max(model.received[f], work.penalty[k])
                 if change != 0.0:
                     add(model.coef, f, model.received.dtype.type(change))
@@ -122,7 +122,7 @@ def _measure_many(rows, i, model, work, k):
                 for c in range(columns):
                     weight = load_at(model.coef, f, c)
                     owed = work.penalty[k] - model.received[f, c]
-                    change = _shrunk(weight, load_at(model.squares, f, c), owed, settings.l1_ratio) - weight
+                    change = shrunk(weight, load_at(model.squares, f, c), owed, settings.l1_ratio) - weight
                     model.received[f, c] = max(model.received[f, c], work.penalty[k])
                     if change != 0.0:
                         add_at(model.coef, f, c, dtype.type(change))
@@ -163,7 +163,7 @@ def _settle(model, low, high, scale, penalty, area, count):
     if settings.penalised:
         received, squares = model.received.reshape(-1), model.squares.reshape(-1)
         for j in range(low, high):
-            coef[j] = _shrunk(coef[j], squares[j], penalty - received[j], settings.l1_ratio)
+            coef[j] = shrunk(coef[j], squares[j], penalty - received[j], settings.l1_ratio)
             received[j] = max(received[j], penalty)
 
 

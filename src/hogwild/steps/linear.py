@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hogwild.compiled import inlined
+from hogwild.compiled import inlined, strict_inlined
 from hogwild.losses import derivative_at, value_at
 
 LARGEST_SLOPE = 1e12  # as in scikit-learn: larger derivatives are clipped
@@ -75,19 +75,19 @@ class Settings(NamedTuple):
 # ------------------------------------------------------------------------------------------------ loss of one column
 
 
-@inlined
+@strict_inlined
 def clipped(slope):
     """Derivative within bounds that steps survive."""
     return min(max(slope, -LARGEST_SLOPE), LARGEST_SLOPE)
 
 
-@inlined
+@strict_inlined
 def class_weight(settings, y, c):
     """Weight of a row whose target in column `c` is `y`."""
     return settings.positive[c] if y > 0 else settings.negative[c]
 
 
-@inlined
+@strict_inlined
 def derivative_of(settings, y, score, c, squared_norm):
     """Derivative of the loss times the class weight; for passive-aggressive steps the whole update."""
     if settings.passive == 0:
@@ -97,7 +97,7 @@ def derivative_of(settings, y, score, c, squared_norm):
     return _passive_length(settings, loss, squared_norm) * direction * class_weight(settings, y, c)
 
 
-@inlined
+@strict_inlined
 def _passive_length(settings, loss, squared_norm):
     """Length of a passive-aggressive step (Crammer et al. 2006), PA-I or PA-II."""
     if settings.passive == 2:

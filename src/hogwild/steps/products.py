@@ -6,11 +6,16 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from hogwild.compiled import OPTIONS, dot_columns, inlined, multiply_add
+from hogwild.compiled import OPTIONS, dot_columns, inlined, multiply_add, strict_inlined
 from hogwild.steps.rows import INLINE, feature, is_sparse, span, value
 from hogwild.steps.weights import accumulate, add, add_at, add_row, load, prefetch_weight
 
 FEW = np.uint64(4)  # columns up to which single additions are cheaper than vectors
+
+
+@strict_inlined
+def _sum_of_four(a, b, c, d):
+    return (a + b) + (c + d)
 
 
 @inlined
@@ -28,7 +33,7 @@ def dot(rows, i, weights):
     while j < stop:
         a = multiply_add(load(weights, feature(rows, j)), value(rows, i, j), a)
         j += one
-    return (a + b) + (c + d)
+    return _sum_of_four(a, b, c, d)
 
 
 @inlined

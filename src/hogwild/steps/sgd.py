@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from hogwild.compiled import inlined
+from hogwild.compiled import inlined, plus, strict_inlined
 from hogwild.losses import value_at
 from hogwild.penalties import truncate
 from hogwild.steps.base import DAMPED, register
@@ -44,7 +44,21 @@ def _norm_for(rows, i, settings):
     return squared_norm(rows, i) if settings.passive else rows.values.dtype.type(0)
 
 
-@inlined
+@strict_inlined
+def scaled_score(scale, product, intercept):
+    """Score of the weights ``scale * stored``."""
+    return scale * product + intercept
+
+
+@strict_inlined
+def truncation(stored, received, scale, penalty):
+    """What L1 takes of the weight ``scale * stored``, and the change of `stored`."""
+    weight = scale * stored
+    left = truncate(weight, received, penalty)
+    return left - weight, left / scale - stored
+
+
+@strict_inlined
 def _update(settings, derivative, eta):
     """Factor of the row in ``w += factor * x``, without the row's weight; passive steps bring their own length."""
     return -eta * derivative if settings.passive == 0 else derivative
@@ -55,7 +69,7 @@ def _update(settings, derivative, eta):
 
 def _measure_one(rows, i, model, work, k):
     settings, y = model.settings, rows.targets[i]
-    score = work.scale[k] * dot(rows, i, model.coef) + model.intercept[0]
+    score = scaled_score(work.scale[k], dot(rows, i, model.coef), model.intercept[0])
     work.derivatives[0] = derivative_of(settings, y, score, np.uint64(0), _norm_for(rows, i, settings))
     return value_at(settings, y, score) * row_weight(rows, i)
 
@@ -94,11 +108,9 @@ def _truncate(rows, i, model, scale, penalty, area):
         f = feature(rows, j)
         if is_lazy(model.coef, f):
             stored = load(model.coef, f)
-            weight = scale * stored
-            left = truncate(weight, model.received[f], penalty)
-            if left != weight:
-                model.received[f] += left - weight
-                change = left / scale - stored
+            taken, change = truncation(stored, model.received[f], scale, penalty)
+            if taken != 0.0:
+                model.received[f] = plus(model.received[f], taken)
                 add(model.coef, f, model.received.dtype.type(change))
                 if model.settings.averaged:
                     model.summed[f] -= area * change
@@ -111,7 +123,7 @@ def _measure_many(rows, i, model, work, k):
     dot_row_columns(rows, i, model.coef, work.scores)
     scale = work.scale[k]
     for c in range(np.uint64(work.scores.size)):
-        work.predictions[c] = scale * work.scores[c] + model.intercept[c]
+        work.predictions[c] = scaled_score(scale, work.scores[c], model.intercept[c])
     loss = columns_derivatives(rows, i, model.settings, work, _norm_for(rows, i, model.settings))
     return loss * row_weight(rows, i)
 
@@ -142,11 +154,9 @@ def _apply_many(rows, i, model, work, k):
                         model.summed[f, c] -= work.area[k] * work.factors[c] * x
                     if settings.penalised:
                         stored = load_at(model.coef, f, c)
-                        weight = later * stored
-                        left = truncate(weight, model.received[f, c], work.penalty[k])
-                        if left != weight:
-                            model.received[f, c] += left - weight
-                            change = left / later - stored
+                        taken, change = truncation(stored, model.received[f, c], later, work.penalty[k])
+                        if taken != 0.0:
+                            model.received[f, c] = plus(model.received[f, c], taken)
                             add_at(model.coef, f, c, model.received.dtype.type(change))
                             if settings.averaged:
                                 model.summed[f, c] -= work.area[k] * change
@@ -162,11 +172,10 @@ def _settle(model, low, high, scale, penalty, area, count):
     if settings.penalised:
         received = model.received.reshape(-1)
         for j in range(low, high):
-            weight = scale * coef[j]
-            left = truncate(weight, received[j], penalty)
-            received[j] += left - weight
-            if left != weight:
-                coef[j] = left / scale
+            taken, change = truncation(coef[j], received[j], scale, penalty)
+            if taken != 0.0:
+                received[j] = plus(received[j], taken)
+                coef[j] = plus(coef[j], coef.dtype.type(change))
 
 
 def _fold(model, scale):

@@ -20,6 +20,7 @@ from hogwild.compiled import (
     inlined,
     is_boxed,
     kernel,
+    plus,
     prefetch,
     select_add,
     select_load,
@@ -126,7 +127,7 @@ def _add(weights, f, change):
         return atomic
 
     def plain(weights, f, change):
-        weights[f] += change
+        weights[f] = plus(weights[f], change)
 
     return plain
 
@@ -226,7 +227,7 @@ def _add_at(weights, f, c, change):
         return atomic
 
     def plain(weights, f, c, change):
-        weights[f, c] += change
+        weights[f, c] = plus(weights[f, c], change)
 
     return plain
 
