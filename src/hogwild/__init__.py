@@ -15,6 +15,8 @@ _PLACES = {
     "LinearSVR": "hogwild.estimators.linear_svr",
     "LogisticRegression": "hogwild.estimators.logistic_regression",
     "Ridge": "hogwild.estimators.ridge",
+    "SGDClassifierCV": "hogwild.estimators.cv",
+    "SGDRegressorCV": "hogwild.estimators.cv",
     "Checkpoint": "hogwild.estimators.checkpoint",
     "DivergedError": "hogwild.engine.training",
     "Progress": "hogwild.engine.training",
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from hogwild.estimators.linear_svc import LinearSVC as LinearSVC
     from hogwild.estimators.linear_svr import LinearSVR as LinearSVR
     from hogwild.estimators.logistic_regression import LogisticRegression as LogisticRegression
+    from hogwild.estimators.cv import SGDClassifierCV as SGDClassifierCV
+    from hogwild.estimators.cv import SGDRegressorCV as SGDRegressorCV
     from hogwild.estimators.regressor import SGDRegressor as SGDRegressor
     from hogwild.estimators.ridge import Ridge as Ridge
     from hogwild.gradients import check_gradient as check_gradient
