@@ -115,7 +115,8 @@ def save(
 
     name = type(estimator).__name__
     if CLASSES.get(name) != type(estimator).__module__:
-        raise TypeError(f"cannot save {type(estimator)!r}: expected one of {', '.join(CLASSES)}")
+        inner = " (save its best_estimator_)" if hasattr(estimator, "best_estimator_") else ""
+        raise TypeError(f"cannot save {type(estimator)!r}: expected one of {', '.join(CLASSES)}{inner}")
     if Path(path).suffix.lower() in _COMPRESSED:
         raise ValueError(
             f"{os.fspath(path)}: model files are not compressed, expected another name than *{Path(path).suffix}"

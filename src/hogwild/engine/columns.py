@@ -138,6 +138,7 @@ class ColumnsRunner:
         for part in task.parts:
             self.losses[part.groups] = part.work.losses
             self._bury(part, ~np.isfinite(part.work.losses))
+        self._end_if_none_is_left()
         alive = ~self.diverged
         return float((self.losses - before)[alive].mean()), high
 
@@ -152,11 +153,10 @@ class ColumnsRunner:
         """Bring everything lazy up to the clocks: the arrays hold the weights."""
         self._close(True)
         for part in self.task.parts:
-            coef = part.model.coef
-            finite = np.isfinite(coef).all(axis=(0, 2)) & np.isfinite(part.model.intercept).reshape(coef.shape[1:]).all(
-                axis=1
-            )
-            self._bury(part, ~finite)
+            sums = part.model.coef.sum(axis=(0, 2), dtype=np.float64)  # finite where all weights are
+            sums += part.model.intercept.reshape(len(sums), -1).sum(axis=1)
+            self._bury(part, ~np.isfinite(sums))
+        self._end_if_none_is_left()
 
     def _close(self, lazy_too: bool) -> None:
         calls = [(part.model, part.work, lazy_too) for part in self.task.parts]
@@ -173,6 +173,8 @@ class ColumnsRunner:
             if array.size:
                 array[:, dead] = 0
         part.model.intercept.reshape(part.model.coef.shape[1:])[dead] = 0
+
+    def _end_if_none_is_left(self) -> None:
         if self.diverged.all():
             raise DivergedError(
                 "Floating-point under-/overflow occurred with every setting: the step sizes (eta0="

@@ -103,6 +103,7 @@ class SGDClassifierCV(ClassifierMixin, BaseSGDCV):
     """
 
     _classifies = True
+    score = BaseSGDCV.score
     _single = SGDClassifier
     _fast = CLASSIFICATION
     _parameter_constraints: ClassVar[dict] = {
@@ -310,6 +311,7 @@ class SGDRegressorCV(RegressorMixin, BaseSGDCV):
     """
 
     _classifies = False
+    score = BaseSGDCV.score
     _single = SGDRegressor
     _fast = REGRESSION
     _parameter_constraints: ClassVar[dict] = {

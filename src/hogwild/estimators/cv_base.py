@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from itertools import product
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -118,8 +119,17 @@ class BaseSGDCV(BaseEstimator):
         cache: Any = None,
     ) -> None:
         """Run all settings and folds over the rows of `source`, choose, and set the fitted attributes."""
+        self._cache, self._matrix = cache, matrix
+        try:
+            self._fit_groups(source, n_features, classes, kept)
+        finally:  # a fitted estimator keeps no data alive
+            del self._cache, self._matrix, self._estimators
+
+    def _fit_groups(
+        self, source: FoldedSource, n_features: int, classes: tuple[int, np.ndarray, np.ndarray], kept: np.ndarray
+    ) -> None:
         estimators = self._estimators
-        if matrix is None and self.scoring is not None and self.scoring not in self._fast:
+        if self._matrix is None and self.scoring is not None and self.scoring not in self._fast:
             raise ValueError(f"found scoring={self.scoring!r}, expected one of {', '.join(self._fast)} for opened rows")
         if self.scoring == "neg_log_loss" and self.loss not in ("log_loss", "modified_huber"):
             raise ValueError(f"probability estimates are not available for loss={self.loss!r}: scoring is neg_log_loss")
@@ -129,7 +139,6 @@ class BaseSGDCV(BaseEstimator):
         options = [estimator._options() for estimator in estimators]
         problem = Problem(options, n_features, n_classes, dtype, positive, negative)
         rng_state = self._search(problem, source, kept, seed)
-        self._cache, self._matrix = cache, matrix
         settings = range(len(estimators))
         folded = [Group(s, f) for f in range(source.n_folds) for s in settings]
         whole = [Group(s, ALL_ROWS) for s in settings] if self.refit or not source.n_folds else []
@@ -148,6 +157,8 @@ class BaseSGDCV(BaseEstimator):
             best = Group(self.best_index_, ALL_ROWS)
             interrupted = self._run(problem, [best], source, rng_state, {}, {}, models, interrupted)
             if best not in models:
+                if interrupted:
+                    raise KeyboardInterrupt
                 raise DivergedError(
                     f"Floating-point under-/overflow occurred when the best setting, {self.best_params_}, was fitted "
                     "to all rows: a smaller eta0 or scaled data might help."
@@ -175,8 +186,9 @@ class BaseSGDCV(BaseEstimator):
                 epoch_decay=self.decay if self.learning_rate == "epoch_decay" else 1.0,
                 callback=reporter.callback,
             )
-            training.run()
-            columns.runner.close()
+            with suppress(DivergedError):  # every column of this pass: the others may have better step sizes
+                training.run()
+                columns.runner.close()
         outcome = training.outcome
         self.n_passes_, self.n_iter_ = self.n_passes_ + 1, outcome.n_epochs
         self.loss_curve_, self.seconds_ = outcome.losses, self.seconds_ + outcome.seconds
