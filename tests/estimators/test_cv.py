@@ -205,7 +205,9 @@ def test_the_table_is_that_of_a_grid_search(scoring):
     assert search.score(X, y) == pytest.approx(grid.score(X, y), abs=0.01)
 
 
-@pytest.mark.parametrize("scoring", [None, "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_median_absolute_error"])
+@pytest.mark.parametrize(
+    "scoring", [None, "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_median_absolute_error"]
+)
 def test_regression_too(scoring):
     X, y = make_regression(1_000, 10, noise=20.0, random_state=0)
     common = {"max_iter": 10, "random_state": 0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -136,6 +137,48 @@ def format_options(
             raise typer.BadParameter(f"found {pair!r}, expected KEY=VALUE", param_hint="--option")
         found[key.strip().replace("-", "_")] = _value(value)
     return {key: value for key, value in found.items() if value is not None}
+
+
+def numbers(text: str, option: str, *, above_zero: bool = False) -> tuple[float, ...]:
+    """Return the numbers of ``1e-4``, ``1e-6,1e-5`` or ``1e-8,...,1e-3`` (all powers of ten between)."""
+    expected = "a number, numbers by commas, or powers of ten such as 1e-8,...,1e-3"
+    words = [word.strip() for word in text.split(",")]
+    found: list[float] = []
+    for place, word in enumerate(words):
+        if word in ("...", "\u2026") and 0 < place < len(words) - 1:
+            found.extend(_powers(found[-1], _number(words[place + 1], text, option, expected), text, option))
+            continue
+        number = _number(word, text, option, expected)
+        if number < 0 or (above_zero and number == 0):
+            raise typer.BadParameter(
+                f"found {word}, expected numbers {'above' if above_zero else 'from'} 0", param_hint=option
+            )
+        if number not in found:
+            found.append(number)
+    return tuple(found)
+
+
+def _number(word: str, text: str, option: str, expected: str) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"found {text!r}, expected {expected}", param_hint=option)
+    return number
+
+
+def _powers(first: float, last: float, text: str, option: str) -> list[float]:
+    """The powers of ten between two numbers, both left out."""
+    steps = math.log10(last / first) if first > 0 and last > 0 else math.nan
+    count = round(steps) if math.isfinite(steps) else 0
+    if not count or abs(steps - count) > 1e-9:
+        raise typer.BadParameter(
+            f"found {text!r}: what stands around ... has to be powers of ten apart, as in 1e-8,...,1e-3",
+            param_hint=option,
+        )
+    sign = 1 if count > 0 else -1
+    return [float(f"{first * 10.0 ** (sign * k):.12g}") for k in range(1, abs(count))]
 
 
 def seconds(text: str) -> float:

@@ -30,6 +30,7 @@ from hogwild.cli.options import (
     Transform,
     WeightColumn,
     format_options,
+    numbers,
     seconds,
 )
 
@@ -48,13 +49,16 @@ def command(
         float | None, typer.Option(help="Of --loss quantile, between 0 and 1.", show_default="0.5")
     ] = None,
     penalty: Annotated[Penalty, typer.Option()] = "l2",
-    alpha: Annotated[float, typer.Option(min=0, help="Strength of the penalty.")] = 1e-6,
+    alpha: Annotated[
+        str, typer.Option(metavar="NUMBERS", help="Strength of the penalty, or several: 1e-6,1e-4 or 1e-8,...,1e-3.")
+    ] = "1e-6",
     l1_ratio: Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in elasticnet.")] = 0.15,
     schedule: Annotated[
         Schedule | None, typer.Option(help="Step sizes.", show_default="adagrad, search for regression")
     ] = None,
     eta0: Annotated[
-        float | None, typer.Option(min=0, help="First step size.", show_default="0.3 for adagrad, else 0.01")
+        str | None,
+        typer.Option(metavar="NUMBERS", help="First step size, or several.", show_default="0.3 for adagrad, else 0.01"),
     ] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 10,
     engine: Annotated[EngineName, typer.Option(help="Who runs the steps on several threads.")] = "auto",
@@ -78,6 +82,19 @@ def command(
             help="Stop after N epochs without improvement: of --metric, of --holdout's score, else of the loss.",
             show_default=False,
         ),
+    ] = None,
+    cv: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            max=63,
+            metavar="K",
+            help="Choose among several --alpha and --eta0 by K-fold cross-validation, all in one pass over the rows.",
+            show_default="5 where there are several",
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Picture of the scores by alpha: .png or .svg.", show_default=False)
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the order of rows.")] = 0,
     report: Annotated[
@@ -129,7 +146,13 @@ def command(
     """
     from hogwild.cli.memory import free_memory, parse_size
     from hogwild.cli.rows import Sources
-    from hogwild.cli.training import Wishes, run
+    from hogwild.cli.training import Search, Wishes, run
+
+    alphas = numbers(alpha, "--alpha")
+    eta0s = (None,) if eta0 is None else numbers(eta0, "--eta0", above_zero=True)
+    several = len(alphas) > 1 or len(eta0s) > 1 or cv is not None
+    if plot is not None and not several:
+        raise typer.BadParameter("there is one setting only: give several --alpha or --eta0", param_hint="--plot")
 
     if resume and checkpoint is None:
         raise typer.BadParameter("there is nothing to go on from: give --checkpoint FOLDER", param_hint="--resume")
@@ -154,10 +177,10 @@ def command(
             multi_class=multi_class,
             quantile=quantile,
             penalty=None if penalty == "none" else penalty,
-            alpha=alpha,
+            alpha=alphas[0],
             l1_ratio=l1_ratio,
             schedule=schedule,
-            eta0=eta0,
+            eta0=eta0s[0],
             epochs=epochs,
             engine=engine,
             class_weight=class_weight,
@@ -174,5 +197,6 @@ def command(
             report=report,
             n_jobs=-1 if jobs is None else jobs,
             quiet=quiet,
+            search=Search(alphas, None if eta0 is None else eta0s, cv or 5, plot) if several else None,
         )
     )

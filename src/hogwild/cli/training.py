@@ -58,6 +58,17 @@ class Wishes:
     report: Path | None
     n_jobs: int
     quiet: bool
+    search: Search | None = None
+
+
+@dataclass(frozen=True)
+class Search:
+    """Several settings to choose from, and where to draw their scores; eta0 None is "you choose"."""
+
+    alphas: tuple[float, ...]
+    eta0s: tuple[float, ...] | None
+    n_folds: int
+    plot: Path | None
 
 
 def run(wishes: Wishes) -> None:
@@ -65,6 +76,10 @@ def run(wishes: Wishes) -> None:
     check_output(wishes.model)
     if wishes.report is not None:
         check_report(wishes.report)
+    if wishes.search is not None:
+        from hogwild.cli.searching import check_search
+
+        check_search(wishes)
     began = time.perf_counter()
     data = read_training_data(
         wishes.data,
@@ -84,11 +99,16 @@ def run(wishes: Wishes) -> None:
     classes = np.unique(data.labels) if classifies else None
     if classes is not None and len(classes) < 2:
         raise CommandError(f"{wishes.data}: found one class only ({classes[0]}), expected two or more")
+    if wishes.search is not None:
+        from hogwild.cli.searching import search
+
+        search(wishes, data, classes, why)
+        return
     estimator = make_estimator(wishes, classifies, classes)
     history = History(estimator, check_metric(wishes.metric, classifies), wishes.patience if wishes.valid else None)
     if wishes.valid is not None:
         history.validate_on(_validation_rows(wishes, data, estimator, classes), str(wishes.valid))
-    settings = _settings(wishes, estimator, data, classes, why)
+    settings = settings_of(wishes, estimator, data, classes, why)
     if not wishes.quiet:
         print_pairs(settings)
     if wishes.penalty is not None and data.n_rows and wishes.alpha * data.n_rows > STRONG:
@@ -185,12 +205,13 @@ def _fit(estimator: Any, history: History, data: TrainingData, quiet: bool) -> b
 # ------------------------------------------------------------------------------------------------ saying it
 
 
-def _settings(
+def settings_of(
     wishes: Wishes, estimator: Any, data: TrainingData, classes: np.ndarray | None, why: str
 ) -> list[tuple[str, str]]:
+    """What is about to be done, for the terminal and the report."""
     task = "regression" if classes is None else f"classification, {len(classes)} classes"
-    penalty = "none" if estimator.penalty is None else f"{estimator.penalty}, alpha {estimator.alpha:g}"
-    step = "found on a sample" if estimator.learning_rate == "search" else f"eta0 {estimator.eta0:g}"
+    penalty = "none" if estimator.penalty is None else f"{estimator.penalty}, alpha {_listed(estimator.alpha)}"
+    step = "found on a sample" if estimator.learning_rate == "search" else f"eta0 {_listed(estimator.eta0)}"
     size = (
         ""
         if data.n_rows is None
@@ -205,6 +226,10 @@ def _settings(
         ("schedule", f"{estimator.learning_rate}, {step}"),
         ("epochs", str(estimator.max_iter)),
     ]
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(f"{each:g}" for each in np.atleast_1d(value))
 
 
 def _worse_than_a_constant(scores: Scores) -> bool:

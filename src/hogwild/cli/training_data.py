@@ -149,6 +149,12 @@ class Streamed:
             self._batches.close() if hasattr(self._batches, "close") else None
             estimator.fit(self.rows)
 
+    def rewound(self) -> Any:
+        """Return the rows, to be read from their start."""
+        if hasattr(self._batches, "close"):
+            self._batches.close()
+        return self.rows
+
     def score(self, estimator: Any) -> Scores | None:
         """Leave the training rows unscored: each was, before its own step."""
         return None

@@ -38,6 +38,10 @@ class Lines(NamedTuple):
         Name: x and y.
     from_zero : bool
         Whether the y axis starts at 0.
+    log_x : bool
+        Whether the x axis is logarithmic.
+    spread : mapping of str to sequence, optional
+        Name: half the length of a bar around each y.
     """
 
     heading: str
@@ -45,6 +49,8 @@ class Lines(NamedTuple):
     y_label: str
     lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]
     from_zero: bool = False
+    log_x: bool = False
+    spread: Mapping[str, Sequence[float]] | None = None
 
 
 class Bars(NamedTuple):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 from typing import TYPE_CHECKING
 
+from hogwild.data.files import write_whole
 from hogwild.report.parts import Bars, Lines
 
 if TYPE_CHECKING:
@@ -36,13 +38,9 @@ def draw(part: Lines | Bars, prefix: str) -> str:
     ImportError
         Without Matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "a report draws with Matplotlib, which is not installed: pip install hogwild[report]"
-        ) from error
+    _require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
 
     with matplotlib.rc_context(STYLE):
         height = HEIGHT if isinstance(part, Lines) else 0.9 + 0.5 * len(part.bars)
@@ -54,13 +52,59 @@ def draw(part: Lines | Bars, prefix: str) -> str:
     return _inline(file.getvalue(), prefix, part.heading)
 
 
+def save_plot(part: Lines | Bars, path: str | os.PathLike[str]) -> None:
+    """Write a plot to a file of its own, which appears whole or not at all.
+
+    Parameters
+    ----------
+    part : Lines or Bars
+    path : str or path-like
+        The extension, ``.png`` or ``.svg``, says of which kind.
+
+    Raises
+    ------
+    ImportError
+        Without Matplotlib.
+    ValueError
+        If the extension is another one.
+    """
+    kind = os.path.splitext(os.fspath(path))[1].lower().removeprefix(".")
+    if kind not in ("png", "svg"):
+        raise ValueError(f"{os.fspath(path)}: found the extension {kind!r}, expected .png or .svg")
+    _require_matplotlib()
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context(STYLE), write_whole(path) as file:
+        figure = Figure(figsize=(WIDTH, HEIGHT if isinstance(part, Lines) else 0.9 + 0.5 * len(part.bars)), dpi=200)
+        figure.set_layout_engine("constrained")
+        axes = figure.add_subplot()
+        (_lines if isinstance(part, Lines) else _bars)(axes, part)
+        axes.set_title(part.heading, fontsize=12)
+        figure.savefig(file, format=kind, metadata={"Software": None} if kind == "png" else {"Date": None})
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "a report draws with Matplotlib, which is not installed: pip install hogwild[report]"
+        ) from error
+
+
 def _lines(axes: Axes, part: Lines) -> None:
     from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     for (name, (x, y)), colour in zip(part.lines.items(), COLOURS * len(part.lines), strict=False):
         axes.plot(x, y, label=name, color=colour, marker="o" if len(x) <= 30 else None, markersize=4, linewidth=1.8)
+        if part.spread and name in part.spread:
+            axes.errorbar(x, y, yerr=part.spread[name], color=colour, linewidth=0, elinewidth=1, capsize=2.5, alpha=0.6)
     axes.set(xlabel=part.x_label, ylabel=part.y_label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    if part.log_x:
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     largest = max((max(y, default=0) for _, y in part.lines.values()), default=0)
     if largest >= 10_000:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
