@@ -1,0 +1,100 @@
+"""Many settings in one pass beside separate fits: in memory, from a cache file and from text; whole fits, one thread.
+
+``python benchmarks/linear_settings.py [--rows 100000] [--repeat 3]``
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from sklearn.model_selection import GridSearchCV
+
+import hogwild.data
+from hogwild import SGDClassifier, SGDClassifierCV
+from hogwild.data import dump_svmlight, make_rcv1_like, write_hog
+
+ALPHAS = [1e-8, 1e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 1e-3]
+
+
+def least(fits: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
+    """Run the fits in turn; the least seconds of each (the first turn warms kernels and caches)."""
+    seconds = dict.fromkeys(fits, float("inf"))
+    for turn in range(repeat + 1):
+        for name, fit in fits.items():
+            began = time.perf_counter()
+            fit()
+            if turn:
+                seconds[name] = min(seconds[name], time.perf_counter() - began)
+    return seconds
+
+
+def compare(table: Table, name: str, apart: Callable[[], object], together: Callable[[], object], repeat: int) -> None:
+    """Add a row: seconds apart and together, and how many times faster."""
+    seconds = least({"apart": apart, "together": together}, repeat)
+    ratio = seconds["apart"] / seconds["together"]
+    table.add_row(name, f"{seconds['apart']:.2f} s", f"{seconds['together']:.2f} s", f"{ratio:.1f}x")
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=5)
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    X, y = make_rcv1_like(given.rows)
+    table = Table("8 alphas, hinge, 1 thread", "apart", "together", "ratio", title=f"{given.rows:,} rows, whole fits")
+
+    def single(data, labels, alpha: float, **options) -> object:
+        return SGDClassifier(alpha=alpha, max_iter=given.epochs, tol=None, random_state=0, **options).fit(data, labels)
+
+    def columns(data, labels, cv: int, **options) -> object:
+        return SGDClassifierCV(ALPHAS, max_iter=given.epochs, random_state=0, cv=cv, **options).fit(data, labels)
+
+    for rate, options in {
+        "optimal": {},
+        "constant": {"learning_rate": "constant", "eta0": 0.1},
+        "adagrad": {"learning_rate": "adagrad", "eta0": 0.3},
+    }.items():
+        compare(
+            table,
+            f"8 fits, {rate}, in memory",
+            lambda options=options: [single(X, y, alpha, **options) for alpha in ALPHAS],
+            lambda options=options: columns(X, y, 0, **options),
+            given.repeat,
+        )
+    grid = GridSearchCV(SGDClassifier(max_iter=given.epochs, tol=None, random_state=0), {"alpha": ALPHAS}, cv=5)
+    compare(
+        table,
+        "5 folds and refit, optimal, in memory: GridSearchCV",
+        lambda: grid.fit(X, y),
+        lambda: columns(X, y, 5),
+        1,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        text, cache = Path(folder, "rows.svm"), Path(folder, "rows.hog")
+        dump_svmlight(X, y, text)
+        write_hog(hogwild.data.open(text), cache)
+        for name, path in (("cache file", cache), ("text", text)):
+            rows = hogwild.data.open(path)
+            compare(
+                table,
+                f"8 fits, optimal, {name}",
+                lambda rows=rows: [single(rows, None, alpha) for alpha in ALPHAS],
+                lambda rows=rows: columns(rows, None, 0),
+                1,
+            )
+            rows = hogwild.data.open(path)
+    Console(width=110).print(table)
+
+
+if __name__ == "__main__":
+    main()
