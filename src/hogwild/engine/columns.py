@@ -153,9 +153,11 @@ class ColumnsRunner:
         """Bring everything lazy up to the clocks: the arrays hold the weights."""
         self._close(True)
         for part in self.task.parts:
-            sums = part.model.coef.sum(axis=(0, 2), dtype=np.float64)  # finite where all weights are
-            sums += part.model.intercept.reshape(len(sums), -1).sum(axis=1)
-            self._bury(part, ~np.isfinite(sums))
+            coef, n_groups = part.model.coef, len(part.groups)
+            sums = coef.reshape(len(coef), -1).sum(axis=0) + part.model.intercept
+            if not np.isfinite(sums).all():  # a sum of large weights may overflow where no weight does
+                sums = coef.sum(axis=(0, 2), dtype=np.float64) + part.model.intercept.reshape(n_groups, -1).sum(axis=1)
+            self._bury(part, ~np.isfinite(sums.reshape(n_groups, -1)).all(axis=1))
         self._end_if_none_is_left()
 
     def _close(self, lazy_too: bool) -> None:

@@ -258,9 +258,24 @@ def _close_of(model, work):
     return _sgd_close
 
 
+@inlined
+def _fold_all(model, work, classes):
+    """Fold the scales of the groups that are `closing`; the other columns take part with a factor of 1."""
+    n, coef = np.uint64(work.slopes.size), model.coef.reshape(-1)
+    for g in range(np.uint64(work.closing.size)):
+        for c in range(g * classes, (g + np.uint64(1)) * classes):
+            work.slopes[c] = work.running[g, 2] if work.closing[g] else 1.0
+    for f in range(np.uint64(model.coef.shape[0])):
+        place = f * n
+        for c in range(n):
+            coef[place + c] *= work.slopes[c]
+
+
 def _sgd_close(model, work):
     settings, classes = model.settings, np.uint64(model.coef.shape[2])
-    for f in range(np.uint64(model.coef.shape[0])):
+    if not settings.penalised:
+        _fold_all(model, work, classes)
+    for f in range(np.uint64(model.coef.shape[0]) if settings.penalised else _NONE):
         for g in range(np.uint64(work.closing.size)):
             if work.closing[g]:
                 scale = work.running[g, 2]
@@ -466,11 +481,10 @@ def _sgd(rows, i, model, work, k):
             loss += loss_value(settings.loss, y, score, settings.parameter[g])
             update = _update(settings, g, y, score, q, eta) * row_weight
             work.slopes[c] = update * inverse
-            if update != 0.0:
-                work.active[n_active] = c
-                n_active += np.uint64(1)
-                if settings.fit_intercept:
-                    model.intercept[c] += update * settings.intercept_decay
+            work.active[n_active] = c  # no branch: whether a column steps is hard to predict
+            n_active += np.uint64(update != 0.0)
+            if settings.fit_intercept:
+                model.intercept[c] += update * settings.intercept_decay
             if settings.penalised:
                 work.later[c] = work.clock[1, g, p + np.uint64(1)]
                 work.owed[c] = work.clock[3, g, p] if settings.lazy[g] else -1.0
