@@ -140,7 +140,7 @@ class ColumnsRunner:
             self._bury(part, ~np.isfinite(part.work.losses))
         self._end_if_none_is_left()
         alive = ~self.diverged
-        return float((self.losses - before)[alive].mean()), high
+        return float((self.losses[alive] - before[alive]).mean()), high
 
     def finish(self) -> None:
         """Leave everything as it is: whether somebody looks changes no bits."""
