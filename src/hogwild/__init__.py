@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from hogwild.engine.training import Progress as Progress
     from hogwild.estimators.checkpoint import Checkpoint as Checkpoint
     from hogwild.estimators.classifier import SGDClassifier as SGDClassifier
+    from hogwild.estimators.cv import SGDClassifierCV as SGDClassifierCV
+    from hogwild.estimators.cv import SGDRegressorCV as SGDRegressorCV
     from hogwild.estimators.linear_svc import LinearSVC as LinearSVC
     from hogwild.estimators.linear_svr import LinearSVR as LinearSVR
     from hogwild.estimators.logistic_regression import LogisticRegression as LogisticRegression
-    from hogwild.estimators.cv import SGDClassifierCV as SGDClassifierCV
-    from hogwild.estimators.cv import SGDRegressorCV as SGDRegressorCV
     from hogwild.estimators.regressor import SGDRegressor as SGDRegressor
     from hogwild.estimators.ridge import Ridge as Ridge
     from hogwild.gradients import check_gradient as check_gradient

@@ -25,7 +25,7 @@ from hogwild import DivergedError, SGDClassifier, SGDClassifierCV, SGDRegressor,
 from hogwild.engine.order import draw_order, epoch_rows
 from hogwild.estimators import cv_columns
 from hogwild.estimators.cv_columns import ALL_ROWS, Group
-from hogwild.losses import LOSSES
+from hogwild.losses import CLASSIFICATION
 
 RATES = ("constant", "optimal", "invscaling", "epoch_decay", "search", "adagrad")
 
@@ -89,11 +89,28 @@ def check_columns(loss, rate, penalty, dtype, sparse, n_classes, weights, fit_in
         assert alone.states_[Group(0, fold)].t < alone.states_[Group(0, ALL_ROWS)].t
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", CLASSIFICATION)
 @pytest.mark.parametrize("rate", RATES)
 def test_columns_have_the_bits_of_single_fits(loss, rate):
-    penalty = ("l2", "l1", "elasticnet", None)[(list(LOSSES).index(loss) + RATES.index(rate)) % 4]
+    penalty = ("l2", "l1", "elasticnet", None)[(CLASSIFICATION.index(loss) + RATES.index(rate)) % 4]
     check_columns(loss, rate, penalty, np.float32, True, 2, True)
+
+
+@pytest.mark.parametrize("loss", ["quantile", "poisson"])
+def test_columns_of_losses_of_numbers_have_the_bits_of_single_fits(loss):
+    X, y = rows(dtype=np.float32)
+    y = np.random.default_rng(0).poisson(2.0, len(y)).astype(np.float32)
+    lists = {"quantile": [0.2, 0.7]} if loss == "quantile" else {"alpha": [1e-4, 1e-2]}
+    common = {"loss": loss, "eta0": 0.05, "max_iter": 3, "random_state": 0}
+    search = SGDRegressorCV(**{"alpha": 1e-4, **lists}, scoring="neg_mean_absolute_error", cv=3, **common).fit(X, y)
+    single = SGDRegressor(**{"alpha": 1e-4, **search.best_params_}, tol=None, **common).fit(X, y)
+    np.testing.assert_array_equal(search.coef_, single.coef_)
+    grid = GridSearchCV(SGDRegressor(**common, tol=None, alpha=1e-4), lists, cv=3, scoring="neg_mean_absolute_error")
+    expected = grid.fit(X, y).cv_results_["mean_test_score"]
+    np.testing.assert_allclose(search.cv_results_["mean_test_score"], expected, rtol=0.1)
+    if loss == "poisson":
+        with pytest.raises(ValueError, match="expected at least 0 for loss='poisson'"):
+            SGDRegressorCV(loss=loss).fit(X, -y)
 
 
 @pytest.mark.parametrize("rate", ["constant", "optimal", "adagrad"])

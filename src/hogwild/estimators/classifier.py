@@ -27,7 +27,7 @@ from hogwild.steps.linear import MULTICLASS
 def _check_proba(self) -> bool:
     if self.loss not in ("log_loss", "modified_huber"):
         raise AttributeError(f"probability estimates are not available for loss={self.loss!r}")
-    if self.multi_class == "crammer_singer" and len(getattr(self, "classes_", ())) > 2:
+    if getattr(self, "multi_class", "ovr") == "crammer_singer" and len(getattr(self, "classes_", ())) > 2:
         raise AttributeError("probability estimates are not available for multi_class='crammer_singer'")
     return True
 
@@ -254,7 +254,11 @@ class SGDClassifier(LinearClassifierMixin, BaseSGD):
         super()._check_options(for_partial_fit)
         if self.multi_class == "multinomial" and self.loss != "log_loss":
             raise ValueError(f"multi_class='multinomial' needs loss='log_loss', found {self.loss!r}")
-        if self.multi_class == "crammer_singer" and isinstance(self.loss, str) and not LOSSES[self.loss].margin:
+        if (
+            getattr(self, "multi_class", "ovr") == "crammer_singer"
+            and isinstance(self.loss, str)
+            and not LOSSES[self.loss].margin
+        ):
             margins = ", ".join(name for name, loss in LOSSES.items() if loss.margin)
             raise ValueError(f"multi_class='crammer_singer' needs a loss of a margin ({margins}), found {self.loss!r}")
 

@@ -12,7 +12,6 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight
 
-from hogwild.estimators.base import REGRESSION_LOSSES
 from hogwild.estimators.classifier import SGDClassifier, _check_proba
 from hogwild.estimators.cv_base import BaseSGDCV
 from hogwild.estimators.cv_folds import FoldedCache, FoldedStream, count_folds
@@ -22,7 +21,8 @@ from hogwild.estimators.regressor import SGDRegressor
 from hogwild.estimators.sources import is_cache, is_rows
 from hogwild.estimators.threads import resolve_n_jobs
 from hogwild.estimators.validation import check_matrix
-from hogwild.losses import LOSSES
+from hogwild.losses import CLASSIFICATION as CLASS_LOSSES
+from hogwild.losses import REGRESSION as NUMBER_LOSSES
 
 _ALPHAS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
@@ -108,7 +108,7 @@ class SGDClassifierCV(ClassifierMixin, BaseSGDCV):
     _fast = CLASSIFICATION
     _parameter_constraints: ClassVar[dict] = {
         **BaseSGDCV._parameter_constraints,
-        "loss": [StrOptions(set(LOSSES))],
+        "loss": [StrOptions(set(CLASS_LOSSES))],
         "class_weight": [StrOptions({"balanced"}), dict, None],
     }
 
@@ -285,7 +285,7 @@ class SGDRegressorCV(RegressorMixin, BaseSGDCV):
 
     Parameters
     ----------
-    alpha, eta0, l1_ratio, power_t, epsilon : float or list of float
+    alpha, eta0, l1_ratio, power_t, epsilon, quantile : float or list of float
         As in `SGDRegressor`, or several values to choose from.
     loss, penalty, learning_rate, max_iter, ...
         As in `SGDRegressor` and `SGDClassifierCV`; learning_rate: ``"invscaling"`` by default.
@@ -316,7 +316,8 @@ class SGDRegressorCV(RegressorMixin, BaseSGDCV):
     _fast = REGRESSION
     _parameter_constraints: ClassVar[dict] = {
         **BaseSGDCV._parameter_constraints,
-        "loss": [StrOptions(set(REGRESSION_LOSSES))],
+        "loss": [StrOptions(set(NUMBER_LOSSES))],
+        "quantile": [*SGDRegressor._parameter_constraints["quantile"], "array-like"],
     }
 
     def __init__(
@@ -343,6 +344,7 @@ class SGDRegressorCV(RegressorMixin, BaseSGDCV):
         refit=True,
         progress=False,
         callback=None,
+        quantile=0.5,
     ):
         self.alpha = alpha
         self.loss = loss
@@ -365,6 +367,7 @@ class SGDRegressorCV(RegressorMixin, BaseSGDCV):
         self.refit = refit
         self.progress = progress
         self.callback = callback
+        self.quantile = quantile
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X, y=None, sample_weight=None):
@@ -386,21 +389,22 @@ class SGDRegressorCV(RegressorMixin, BaseSGDCV):
             _refuse_labels(y, sample_weight)
             return self._fit_opened(X, classes)
         X, y = check_matrix(self, X, y, reset=True, n_threads=resolve_n_jobs(self.n_jobs))
-        y = y.astype(X.dtype, copy=False)
+        y = self._estimators[0]._checked(y.astype(X.dtype, copy=False))
         weight = None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=X.dtype)
         self._fit_matrix(X, y, y, None, weight, classes)
         return self
 
     def _fit_opened(self, rows: Any, classes: tuple[int, np.ndarray, np.ndarray]) -> SGDRegressorCV:
         """Fit rows that `hogwild.data.open` returned."""
-        n_folds = count_folds(self.cv)
+        n_folds, checked = count_folds(self.cv), self._estimators[0]._checked
         if is_cache(rows):
             if rows.labels is not None and rows.labels.dtype.kind not in "iuf":
                 raise ValueError(f"found labels that are words ({rows.labels[0]}), expected numbers")
             table = None if rows.labels is None else rows.labels.astype(np.float32)
 
             def targets(block: Any) -> np.ndarray:
-                return block.numbers.astype(np.float32) if table is None else table[block.codes]
+                numbers = block.numbers.astype(np.float32) if table is None else table[block.codes]
+                return checked(numbers)
 
             source = FoldedCache(rows, targets, n_folds, bool(self.shuffle))
             width = rows.n_features if rows.numbering is None else len(rows.numbering)
@@ -409,7 +413,7 @@ class SGDRegressorCV(RegressorMixin, BaseSGDCV):
             return self
         n_features = rows.n_features or max((batch.n_features for batch in rows), default=1)
         with closing(FoldedStream(rows, resolve_n_jobs(self.n_jobs), n_folds)) as source:
-            source.targets = as_numbers
+            source.targets = lambda labels: checked(as_numbers(labels))
             self._fit_source(source, max(1, n_features), classes)
             self.wait_seconds_ = source.wait_seconds
         return self

@@ -29,7 +29,7 @@ from hogwild.estimators.step_size import search_eta0
 from hogwild.estimators.threads import counted, resolve_n_jobs
 from hogwild.steps.rows import as_rows
 
-LISTS = ("alpha", "epsilon", "eta0", "l1_ratio", "power_t")  # parameters that may be lists
+LISTS = ("alpha", "epsilon", "eta0", "l1_ratio", "power_t", "quantile")  # parameters that may be lists
 
 
 def _or_list(name: str) -> list:
@@ -58,7 +58,7 @@ class BaseSGDCV(BaseEstimator):
                 "callback",
             )
         },
-        **{name: _or_list(name) for name in LISTS},
+        **{name: _or_list(name) for name in LISTS if name in BaseSGD._parameter_constraints},
         "learning_rate": [StrOptions(set(LEARNING_RATES))],
         "cv": ["cv_object", Options(Integral, {0})],
         "scoring": [str, callable, None],
@@ -71,7 +71,7 @@ class BaseSGDCV(BaseEstimator):
         """All combinations of the lists, in the order of scikit-learn's ParameterGrid."""
         lists = {}
         for name in LISTS:
-            value = getattr(self, name)
+            value = getattr(self, name, 0.0)
             if np.ndim(value) == 0:
                 continue
             if np.ndim(value) != 1 or not len(value):

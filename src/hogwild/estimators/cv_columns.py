@@ -21,9 +21,9 @@ from hogwild.estimators.linear_task import (
     make_schedule,
     new_state,
 )
-from hogwild.losses import LOSSES, loss_id
+from hogwild.losses import loss_id
 from hogwild.steps.columns import AdaGradColumns, ColumnSettings, SgdColumns, make_columns_work
-from hogwild.steps.linear import AdaGrad
+from hogwild.steps.adagrad import AdaGrad
 
 LEARNING_RATES = ("constant", "optimal", "invscaling", "epoch_decay", "search", "adagrad")
 MEMORY = 1 << 30  # bytes that the columns of one pass may take
@@ -115,14 +115,13 @@ class Columns:
         lazy = np.array([problem.is_lazy(group.setting) for group in groups])
         shape, dtype = (problem.n_features, len(groups), problem.n_classes), problem.dtype
         size = int(np.prod(shape))
-        loss = LOSSES[options[0].loss]
         settings = ColumnSettings(
             loss=loss_id(options[0].loss),
             fit_intercept=bool(options[0].fit_intercept),
             intercept_decay=float(options[0].intercept_decay),
             penalised=bool(lazy.any()),
             large=size * dtype.itemsize > LARGE,
-            parameter=np.array([one.epsilon if loss.parameter is None else loss.parameter for one in options], float),
+            parameter=np.array([one.parameter for one in options], float),
             l1_ratio=np.array([l1_share(one.penalty, one.l1_ratio) for one in options], float),
             lazy=lazy,
             folds=np.array([group.fold + 1 for group in groups], np.uint64),

@@ -54,7 +54,8 @@ class _Sums:
             self._found += weights @ np.log(np.clip(chosen, np.finfo(scores.dtype).eps, 1.0))
         else:
             y = targets.astype(np.float64)
-            errors = scores[:, :, 0] - y[:, None]
+            found = np.exp(scores[:, :, 0]) if self._loss == "poisson" else scores[:, :, 0]
+            errors = found - y[:, None]
             self._found += weights @ (np.abs(errors) if self._scoring == "neg_mean_absolute_error" else errors**2)
             self._origin = float(y[0]) if self._origin is None else self._origin
             self._first += float(weights @ (y - self._origin))

@@ -32,7 +32,7 @@ class AdaGrad(NamedTuple):
 
 
 @strict_inlined
-def _change(gradient, squares, eta):
+def change_of(gradient, squares, eta):
     """Change of a weight whose sum of squares already holds this gradient."""
     return -eta * gradient / root(squares) if squares > SMALLEST_SQUARES else 0.0 * gradient
 
@@ -42,7 +42,7 @@ def _step_intercept(model, c, gradient, work, k):
     settings = model.settings
     if settings.fit_intercept and gradient != 0.0:
         model.intercept_squares[c] += gradient * gradient
-        change = _change(gradient, model.intercept_squares[c], work.eta[k]) * settings.intercept_decay
+        change = change_of(gradient, model.intercept_squares[c], work.eta[k]) * settings.intercept_decay
         model.intercept[c] += change
         if settings.averaged and settings.lazy_intercept:
             model.summed_intercept[c] -= change * work.count[k]
@@ -69,7 +69,7 @@ def _step_row(rows, i, start, stop, model, slope, work, k):
             work.lanes[0, j] = gradient
             work.lanes[1, j] = load(model.squares, f)
         for j in range(n):
-            work.lanes[0, j] = _change(work.lanes[0, j], work.lanes[1, j], eta)
+            work.lanes[0, j] = change_of(work.lanes[0, j], work.lanes[1, j], eta)
         for j in range(n):
             f = feature(rows, first + j)
             add(model.coef, f, work.lanes[0, j])
@@ -147,7 +147,7 @@ def _apply_many(rows, i, model, work, k):
             gradient = work.factors[c] * x
             if gradient != 0.0:
                 add_at(model.squares, f, c, gradient * gradient)
-                change = _change(gradient, load_at(model.squares, f, c), eta)
+                change = change_of(gradient, load_at(model.squares, f, c), eta)
                 add_at(model.coef, f, c, change)
                 if settings.averaged and settings.lazy and is_lazy(model.coef, f):
                     model.summed[f, c] -= change * work.area[k]

@@ -28,18 +28,12 @@ from hogwild.compiled import (
 )
 from hogwild.losses import loss_derivative, loss_value
 from hogwild.schedules import CHUNK, SMALLEST_SCALE, Schedule, fill_clock
+from hogwild.steps.adagrad import SMALLEST_SQUARES, change_of, shrunk
 from hogwild.steps.base import register
-from hogwild.steps.linear import (
-    FEW,
-    LARGEST_SLOPE,
-    SMALLEST_SQUARES,
-    _adagrad_shrunk,
-    _row_weight,
-    _scaled_score,
-    _truncation,
-)
+from hogwild.steps.linear import class_weight, clipped, no_fold
+from hogwild.steps.products import FEW, prefetch_row_weights, row_weight
 from hogwild.steps.rows import INLINE, feature, is_sparse, span, value
-from hogwild.steps.weights import prefetch_weight
+from hogwild.steps.sgd import scaled_score, truncation
 
 AHEAD = 64  # rows of a group's clock that are filled at once
 _PADDED = AHEAD + 8  # a power of two between the groups' rows would put them all into the same sets of the cache
@@ -282,7 +276,7 @@ def _sgd_close(model, work):
                 factor = model.coef.dtype.type(scale)
                 for q in range(classes):
                     if settings.lazy[g]:
-                        taken, change = _truncation(
+                        taken, change = truncation(
                             model.coef[f, g, q], model.received[f, g, q], scale, work.running[g, 3]
                         )
                         if taken != 0.0:
@@ -305,7 +299,7 @@ def _adagrad_close(model, work):
                 for q in range(classes):
                     owed = penalty - model.received[f, g, q]
                     weight, squares = model.coef[f, g, q], model.squares[f, g, q]
-                    model.coef[f, g, q] = _adagrad_shrunk(weight, squares, owed, settings.l1_ratio[g])
+                    model.coef[f, g, q] = shrunk(weight, squares, owed, settings.l1_ratio[g])
                     model.received[f, g, q] = max(model.received[f, g, q], penalty)
     for g in range(np.uint64(work.closing.size)):
         work.closing[g] = False
@@ -428,8 +422,7 @@ def _dense_span(rows, i):
 @strict_inlined
 def _slope(settings, g, y, score, q):
     slope = loss_derivative(settings.loss, y, score, settings.parameter[g])
-    slope = min(max(slope, -LARGEST_SLOPE), LARGEST_SLOPE)
-    return slope * (settings.positive[q] if y > 0 else settings.negative[q])
+    return clipped(slope) * class_weight(settings, y, q)
 
 
 @strict_inlined
@@ -450,7 +443,7 @@ def _leave(work, first, classes):
 
 @strict_inlined
 def _truncating(stored, received, scale, penalty):
-    """`_truncation` without branches, so that columns are a vector; nothing where the penalty is negative."""
+    """`sgd.truncation` without branches, so that columns are a vector; nothing where the penalty is negative."""
     weight = scale * stored
     below = max(0.0, weight - max(penalty + received, 0.0))
     above = min(0.0, weight + max(penalty - received, 0.0))
@@ -462,7 +455,7 @@ def _truncating(stored, received, scale, penalty):
 
 def _sgd(rows, i, model, work, k):
     settings, dtype, trains, n_active = model.settings, rows.values.dtype, model.trains[i], np.uint64(0)
-    classes, row_weight = np.uint64(model.coef.shape[2]), _row_weight(rows, i)
+    classes, weight = np.uint64(model.coef.shape[2]), row_weight(rows, i)
     _wind(model, work, trains)
     _scores(rows, i, model, work)
     for g in range(np.uint64(work.position.size)):
@@ -474,12 +467,12 @@ def _sgd(rows, i, model, work, k):
         eta, scale, inverse = work.clock[0, g, p], work.clock[1, g, p], work.clock[2, g, p]
         for q in range(classes):
             c = first + q
-            score = _scaled_score(scale, work.scores[c], model.intercept[c])
+            score = scaled_score(scale, work.scores[c], model.intercept[c])
             y = np.float64(rows.targets[i])
             if classes > np.uint64(1):
                 y = 1.0 if y == q else -1.0
             loss += loss_value(settings.loss, y, score, settings.parameter[g])
-            update = _update(settings, g, y, score, q, eta) * row_weight
+            update = _update(settings, g, y, score, q, eta) * weight
             work.slopes[c] = update * inverse
             work.active[n_active] = c  # no branch: whether a column steps is hard to predict
             n_active += np.uint64(update != 0.0)
@@ -488,7 +481,7 @@ def _sgd(rows, i, model, work, k):
             if settings.penalised:
                 work.later[c] = work.clock[1, g, p + np.uint64(1)]
                 work.owed[c] = work.clock[3, g, p] if settings.lazy[g] else -1.0
-        work.losses[g] += loss * row_weight
+        work.losses[g] += loss * weight
     start, stop = span(rows, i)
     n = np.uint64(work.scores.size)
     if n_active > FEW:
@@ -517,7 +510,7 @@ def _sgd(rows, i, model, work, k):
 
 @strict_inlined
 def _shrinking(weight, squares, owed, l1_ratio):
-    """Change of a weight that owes a penalty: `_adagrad_shrunk` without branches, so that columns are a vector."""
+    """Change of a weight that owes a penalty: `adagrad.shrunk` without branches, so that columns are a vector."""
     strength = owed / root(squares)
     shrunk = max(abs(weight) - strength * l1_ratio, 0.0) / (1.0 + strength * (1.0 - l1_ratio))
     change = (shrunk if weight > 0.0 else -shrunk) - weight
@@ -526,7 +519,7 @@ def _shrinking(weight, squares, owed, l1_ratio):
 
 def _adagrad(rows, i, model, work, k):
     settings, trains, dtype = model.settings, model.trains[i], rows.values.dtype
-    classes, row_weight, n = np.uint64(model.coef.shape[2]), _row_weight(rows, i), np.uint64(work.scores.size)
+    classes, row_factor, n = np.uint64(model.coef.shape[2]), row_weight(rows, i), np.uint64(work.scores.size)
     start, stop = span(rows, i)
     _wind(model, work, trains)
     for g in range(np.uint64(work.position.size)):
@@ -559,34 +552,29 @@ def _adagrad(rows, i, model, work, k):
         for q in range(classes):
             c = first + q
             score = work.scores[c] + model.intercept[c]
-            loss += _adagrad_row(rows, i, settings, g, q, c, classes, score, row_weight, work)
+            loss += _adagrad_row(rows, i, settings, g, q, c, classes, score, row_factor, work)
             slope = work.slopes[c]
             if slope != 0.0:
                 n_active += np.uint64(1)
                 if settings.fit_intercept:
                     model.intercept_squares[c] += slope * slope
-                    change = _adagrad_change(slope, model.intercept_squares[c], eta)
+                    change = change_of(slope, model.intercept_squares[c], eta)
                     model.intercept[c] += change * settings.intercept_decay
-        work.losses[g] += loss * row_weight
+        work.losses[g] += loss * row_factor
     if n_active:
         _add_adagrad(rows, i, model, work)
     return 0.0
 
 
-@strict_inlined
-def _adagrad_change(gradient, squares, eta):
-    return -eta * gradient / root(squares) if squares > SMALLEST_SQUARES else 0.0 * gradient
-
-
 @inlined
-def _adagrad_row(rows, i, settings, g, q, c, classes, score, row_weight, work):
+def _adagrad_row(rows, i, settings, g, q, c, classes, score, row_factor, work):
     """Write the slope of column `c`; returns its loss. One column alone works in the rows' own precision."""
     if classes > np.uint64(1):
         y = 1.0 if rows.targets[i] == q else -1.0
-        work.slopes[c] = _slope(settings, g, y, score, q) * row_weight
+        work.slopes[c] = _slope(settings, g, y, score, q) * row_factor
         return loss_value(settings.loss, y, score, settings.parameter[g])
     target = rows.targets[i]
-    work.slopes[c] = _slope(settings, g, target, score, q) * row_weight
+    work.slopes[c] = _slope(settings, g, target, score, q) * row_factor
     return loss_value(settings.loss, target, score, settings.parameter[g])
 
 
@@ -594,25 +582,24 @@ def _adagrad_row(rows, i, settings, g, q, c, classes, score, row_weight, work):
 
 
 def _prefetch(rows, i, model):
-    start, stop = span(rows, i)
-    for j in range(start, stop):
-        prefetch_weight(model.coef, feature(rows, j))
+    prefetch_row_weights(rows, i, model.coef)
 
 
 def _prefetch_adagrad(rows, i, model):
-    start, stop = span(rows, i)
-    for j in range(start, stop):
-        prefetch_weight(model.coef, feature(rows, j))
-        prefetch_weight(model.squares, feature(rows, j))
+    prefetch_row_weights(rows, i, model.coef)
+    prefetch_row_weights(rows, i, model.squares)
 
 
 def _no_settle(model, low, high, scale, penalty, area, count):
     pass
 
 
-def _no_fold(model, scale):
-    pass
-
-
-register(SgdColumns, step=lambda model: _sgd, settle=_no_settle, fold=_no_fold, prefetch=_prefetch)
-register(AdaGradColumns, step=lambda model: _adagrad, settle=_no_settle, fold=_no_fold, prefetch=_prefetch_adagrad)
+register(SgdColumns, step=lambda model: _sgd, settle=_no_settle, fold=no_fold, prefetch=_prefetch, merges={})
+register(
+    AdaGradColumns,
+    step=lambda model: _adagrad,
+    settle=_no_settle,
+    fold=no_fold,
+    prefetch=_prefetch_adagrad,
+    merges={},
+)
