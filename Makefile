@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: demo test test-slow bench bench-data lint docs clean help
+.PHONY: demo test test-slow bench bench-data bench-linear lint docs clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -31,6 +31,10 @@ bench: $(SETUP) ## the rival table; FULL=1 for 781,000 rows
 bench-data: $(SETUP) ## reading, caching and training beyond memory, beside scikit-learn and Vowpal Wabbit; SCALE=0.1 for less
 	-$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/data.py --scale $(or $(SCALE),1)
+
+bench-linear: $(SETUP) ## dual solvers, many settings, own steps and engines, beside their rivals; PARTS="dual engines" for some
+	-$(BIN)/python -m pip install --quiet --group bench
+	$(BIN)/python benchmarks/linear.py $(PARTS)
 
 lint: $(SETUP) ## format and lint
 	$(BIN)/ruff format --check .

@@ -21,10 +21,9 @@ from pathlib import Path
 
 import numpy as np
 import sklearn
-from rich.console import Console
-from rich.table import Table
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier as Peer
+from tables import SHARED, console, in_turn, show
 
 from hogwild import SGDClassifier
 from hogwild.data import load_svmlight, make_rcv1_like
@@ -32,20 +31,10 @@ from hogwild.data.files import read_bytes
 from hogwild.engine import Replicas, Shared, Simulated, usable_cores
 from hogwild.engine.pingpong import ping_pong_ns
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
-console = Console(width=120)
-
 
 def timed(fits: dict[str, Callable[[], object]], repeat: int) -> dict[str, tuple[float, object]]:
     """Run the fits in turn, `repeat` times; returns the median seconds and the last fitted object of each."""
-    seconds: dict[str, list[float]] = {name: [] for name in fits}
-    fitted = {}
-    for turn in range(repeat + 1):
-        for name, fit in fits.items():
-            began = time.perf_counter()
-            fitted[name] = fit()
-            if turn:  # the first turn warms kernels, pool and caches
-                seconds[name].append(time.perf_counter() - began)
+    seconds, fitted = in_turn(fits, repeat)
     return {name: (float(np.median(taken)), fitted[name]) for name, taken in seconds.items()}
 
 
@@ -87,16 +76,6 @@ def against_sklearn(name: str, X, y: np.ndarray, epochs: int, repeat: int) -> li
             }
         )
     return rows
-
-
-def show(title: str, rows: list[dict]) -> None:
-    """Print rows of figures as a table."""
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
-    for row in rows:
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
 
 
 def real_sets() -> dict[str, tuple]:

@@ -11,20 +11,16 @@ import importlib.util
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 from sklearn.linear_model import LogisticRegression as PeerLogistic
 from sklearn.svm import LinearSVC as PeerSVC
+from tables import SHARED, show
 
 from hogwild import LinearSVC, LogisticRegression
 from hogwild.data import load_svmlight, make_rcv1_like
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 WITHIN = 1.001
-console = Console(width=120)
 
 
 def objective(coef: np.ndarray, X, y: np.ndarray, C: float, loss: str) -> float:
@@ -127,16 +123,6 @@ def dual_figure(name: str, X, y: np.ndarray, loss: str, repeat: int, few: bool) 
     for row in fastest.values():
         row["of hogwild's, 1 thread"] = row["seconds"] / fastest["hogwild, 1 thread"]["seconds"]
     return list(fastest.values())
-
-
-def show(title: str, rows: list[dict]) -> None:
-    """Print rows of figures as a table."""
-    table = Table(title=title, title_justify="left")
-    for column in rows[0]:
-        table.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
-    for row in rows:
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
 
 
 def main() -> None:

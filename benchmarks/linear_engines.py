@@ -10,21 +10,20 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from tables import SHARED, console, in_turn, show
 
+import hogwild
 from hogwild import SGDClassifier
 from hogwild.data import load_svmlight, make_rcv1_like
-from hogwild.engine import Batch, Delayed, MiniBatch, Replicas, usable_cores
+from hogwild.engine import Batch, Delayed, MiniBatch, Processes, Replicas, usable_cores
 from hogwild.engine.pingpong import ping_pong_ns
 
-SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 ALPHA, EPOCHS = 1e-5, 3
 ENGINES = {
     "sequential": "sequential",
@@ -40,12 +39,23 @@ ENGINES = {
     "minibatch, 32 rows": MiniBatch(32),
     "minibatch, 1,024 rows": MiniBatch(1024),
     "batch": Batch(),
+    "processes": "processes",
 }
+# a hinge step of one's own on the engines that run it: compiled in threads and processes, plain Python in processes
+OWN = {
+    "sequential": "sequential",
+    "replicas": "replicas",
+    "shared": "shared",
+    "locked": "locked",
+    "round_robin": "round_robin",
+    "processes": Processes(),
+    "processes, plain Python": Processes(compiled=False),
+}
+UNTRACED = ("processes", "processes, plain Python")
 # engine: share of rows that met another thread's, by a fitted model; those that count nothing while they run are traced
 CONFLICTS: dict[str, Callable[[SGDClassifier], float]] = {
     name: lambda model: model.n_waits_ / (model.t_ - 1) for name in ("locked", "round_robin")
 }
-console = Console(width=120)
 
 
 def objective(model: SGDClassifier, X, y: np.ndarray) -> float:
@@ -96,14 +106,8 @@ def table(name: str, X, y: np.ndarray, n_threads: int, repeat: int, intercept: b
         else one
         for label, engine in ENGINES.items()
     }
-    seconds: dict[str, list[float]] = {label: [] for label in ENGINES}
-    fitted = {}
-    for turn in range(repeat + 1):
-        for label, engine in ENGINES.items():
-            began = time.perf_counter()
-            fitted[label] = model(engine, eta0[label])
-            if turn:  # the first turn warms kernels, pool and caches
-                seconds[label].append(time.perf_counter() - began)
+    fits = {label: lambda e=engine, label=label: model(e, eta0[label]) for label, engine in ENGINES.items()}
+    seconds, fitted = in_turn(fits, repeat)
     base = min(seconds["sequential"])
     return [
         {
@@ -122,16 +126,51 @@ def table(name: str, X, y: np.ndarray, n_threads: int, repeat: int, intercept: b
     ]
 
 
-def show(title: str, rows: list[dict]) -> None:
-    """Print rows of figures."""
-    shown = Table(title=title, title_justify="left")
-    for column in list(rows[0])[1:]:
-        shown.add_column(column, justify="left" if isinstance(rows[0][column], str) else "right")
-    for row in rows:
-        shown.add_row(
-            *(f"{v:.4g}" if isinstance(v, float) else "" if v is None else str(v) for v in list(row.values())[1:]),
+class Weights(NamedTuple):
+    """Weights of a linear model."""
+
+    w: np.ndarray
+
+
+@hogwild.step(w="damped")
+def hinge(row, params, eta):
+    """One row of the hinge loss."""
+    w, score, y = params.w, 0.0, 2.0 * row.target - 1.0
+    for j, x in zip(row.indices, row.values):  # noqa: B905
+        score += w[j] * x
+    if y * score < 1.0:
+        for j, x in zip(row.indices, row.values):  # noqa: B905
+            w[j] += eta * y * x
+    return max(0.0, 1.0 - y * score)
+
+
+def own_steps(name: str, X, y: np.ndarray, n_threads: int, eta: float, python_rows: int) -> list[dict]:
+    """Run a step of one's own on every engine: time, loss, and what a traced run counts."""
+    rows = []
+    for label, engine in OWN.items():
+        n = python_rows if label.endswith("Python") else X.shape[0]
+        common = {"schedule": eta, "epochs": EPOCHS, "engine": engine, "n_jobs": n_threads, "random_state": 0}
+        start, data = Weights(np.zeros(X.shape[1], X.dtype)), (X[:n], y[:n])
+        best = min(
+            (hogwild.minimize(hinge, data, start, **common) for _ in range(3)),
+            key=lambda result: result.seconds - result.compile_seconds,
         )
-    console.print(shown)
+        margin = np.where(y > 0, 1, -1) * (X @ best.params.w.astype(np.float64))
+        trace = None if label in UNTRACED else hogwild.minimize(hinge, data, start, trace=True, **common).trace
+        rows.append(
+            {
+                "data": name,
+                "own step on": label,
+                "threads": best.n_threads,
+                "rows": n,
+                "ns a row": 1e9 * (best.seconds - best.compile_seconds) / EPOCHS / n,
+                "hinge loss": float(np.maximum(0, 1 - margin).mean()),
+                "mean staleness": trace and trace.mean_staleness,
+                "conflicts, %": trace and 100.0 * trace.conflicts.sum() / max(1, trace.updates.sum()),
+                "lost, %": trace and 100.0 * trace.lost.sum() / max(1, trace.updates.sum()),
+            }
+        )
+    return rows
 
 
 def main() -> None:
@@ -157,6 +196,11 @@ def main() -> None:
         rows = table(name, X, y, options.threads, repeat, options.intercept)
         show(f"{name}: hinge, alpha {ALPHA:g}, {EPOCHS} epochs, {X.shape[0]:,} x {X.shape[1]:,}", rows)
         figures += rows
+        own = own_steps(
+            name, X, y, options.threads, 0.1 if name == "RCV1-like" else 0.003, 300 if options.quick else 10_000
+        )
+        show(f"{name}: a hinge step of one's own, {EPOCHS} epochs", own)
+        figures += own
     if options.json:
         options.json.write_text(json.dumps(figures, indent=1))
 

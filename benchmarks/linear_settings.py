@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from sklearn.model_selection import GridSearchCV
+from tables import console, in_turn
 
 import hogwild.data
 from hogwild import SGDClassifier, SGDClassifierCV
@@ -23,21 +22,10 @@ from hogwild.data import dump_svmlight, make_rcv1_like, write_hog
 ALPHAS = [1e-8, 1e-7, 1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 1e-3]
 
 
-def least(fits: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
-    """Run the fits in turn; the least seconds of each (the first turn warms kernels and caches)."""
-    seconds = dict.fromkeys(fits, float("inf"))
-    for turn in range(repeat + 1):
-        for name, fit in fits.items():
-            began = time.perf_counter()
-            fit()
-            if turn:
-                seconds[name] = min(seconds[name], time.perf_counter() - began)
-    return seconds
-
-
 def compare(table: Table, name: str, apart: Callable[[], object], together: Callable[[], object], repeat: int) -> None:
     """Add a row: seconds apart and together, and how many times faster."""
-    seconds = least({"apart": apart, "together": together}, repeat)
+    times, _ = in_turn({"apart": apart, "together": together}, repeat)
+    seconds = {name: min(taken) for name, taken in times.items()}
     ratio = seconds["apart"] / seconds["together"]
     table.add_row(name, f"{seconds['apart']:.2f} s", f"{seconds['together']:.2f} s", f"{ratio:.1f}x")
 
@@ -92,8 +80,7 @@ def main() -> None:
                 lambda rows=rows: columns(rows, None, 0),
                 1,
             )
-            rows = hogwild.data.open(path)
-    Console(width=110).print(table)
+    console.print(table)
 
 
 if __name__ == "__main__":
