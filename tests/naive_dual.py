@@ -109,12 +109,14 @@ def optimum(X, y, name, c, epsilon=0.0):
         w = Z.T @ a
         return 0.5 * w @ w + 0.5 * np.sum(curve * a**2) - linear @ a, Z @ w + curve * a - linear
 
-    found = minimize(
-        value,
-        np.zeros(len(linear)),
-        jac=True,
-        bounds=list(zip(np.zeros(len(linear)), upper, strict=True)),
-        method="L-BFGS-B",
-        options={"maxiter": 50_000, "maxfun": 100_000, "ftol": 1e-16, "gtol": 1e-10},
-    )
-    return -found.fun
+    bounds, at, best = list(zip(np.zeros(len(linear)), upper, strict=True)), np.zeros(len(linear)), np.inf
+    for _ in range(20):  # each method stalls now and then, short of the optimum, where the other goes on
+        for method, options in (
+            ("L-BFGS-B", {"maxiter": 20_000, "ftol": 1e-16, "gtol": 1e-11}),
+            ("TNC", {"maxfun": 5_000}),
+        ):
+            at = minimize(value, at, jac=True, bounds=bounds, method=method, options=options).x
+        before, best = best, value(at)[0]
+        if before - best <= 1e-10 * abs(best):
+            break
+    return -best

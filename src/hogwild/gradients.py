@@ -160,6 +160,8 @@ def check_gradient(
         a = DEFAULTS[row.parameter] if isinstance(row.parameter, str) else row.parameter
         value, slope = (lambda y, p: row.value(y, p, a)), (lambda y, p: row.derivative(y, p, a))
         return _check_slopes(value, slope, coefficients, step, tol, rng)
+    if isinstance(loss, tuple) and len(loss) == 2 and grad is None:
+        loss, grad = loss
     if grad is None:
         raise ValueError("grad is missing: give the gradient that is to be checked")
     if x is None:

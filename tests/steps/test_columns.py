@@ -7,8 +7,9 @@ import pytest
 from sklearn.datasets import make_classification
 
 from hogwild import SGDClassifier
-from hogwild.compiled import add_scaled, dot_columns, kernel
+from hogwild.compiled import kernel
 from hogwild.engine import Replicas, Shared
+from hogwild.vectors import add_scaled, dot_columns
 
 
 @kernel

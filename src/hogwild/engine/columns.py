@@ -15,7 +15,8 @@ from hogwild.engine.order import Order, fill_order
 from hogwild.engine.pool import thread_pool
 from hogwild.engine.training import FOLD_SHARE, DivergedError, Training
 from hogwild.schedules import CHUNK
-from hogwild.steps.columns import ColumnsWork, close_columns, rewind_columns
+from hogwild.steps.column_clocks import ColumnsWork
+from hogwild.steps.columns import close_columns, rewind_columns
 from hogwild.steps.rows import Rows, SparseRows
 
 ETA0 = 1  # field of a schedule

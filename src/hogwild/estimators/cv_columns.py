@@ -22,8 +22,9 @@ from hogwild.estimators.linear_task import (
     new_state,
 )
 from hogwild.losses import loss_id
-from hogwild.steps.columns import AdaGradColumns, ColumnSettings, SgdColumns, make_columns_work
 from hogwild.steps.adagrad import AdaGrad
+from hogwild.steps.column_clocks import make_columns_work
+from hogwild.steps.columns import AdaGradColumns, ColumnSettings, SgdColumns
 
 LEARNING_RATES = ("constant", "optimal", "invscaling", "epoch_decay", "search", "adagrad")
 MEMORY = 1 << 30  # bytes that the columns of one pass may take

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import expit
 
-from hogwild.compiled import add_scaled, kernel
+from hogwild.compiled import kernel
 from hogwild.engine.columns import Part
 from hogwild.engine.pool import thread_pool
 from hogwild.estimators.cv_columns import ALL_ROWS, Columns, Group
 from hogwild.estimators.cv_folds import FoldedSource
 from hogwild.steps.rows import Rows, feature, span, value
+from hogwild.vectors import add_scaled
 
 CLASSIFICATION = ("accuracy", "neg_log_loss")
 REGRESSION = ("r2", "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_mean_absolute_error")

@@ -10,7 +10,7 @@ from hogwild.compiled import inlined, root, strict_inlined
 from hogwild.losses import value_at
 from hogwild.penalties import proximal
 from hogwild.steps.base import ADD, DAMPED, LANES, register
-from hogwild.steps.linear import Settings, add_to_average, by_columns, columns_derivatives, derivative_of, no_fold
+from hogwild.steps.linear import Settings, add_to_average, by_columns, columns_derivatives, derivative_of
 from hogwild.steps.products import dot, dot_row_columns, prefetch_row_weights, row_weight
 from hogwild.steps.rows import feature, span, value
 from hogwild.steps.weights import add, add_at, is_lazy, load, load_at
@@ -176,7 +176,6 @@ register(
     AdaGrad,
     parts=by_columns((_measure_one, _apply_one), (_measure_many, _apply_many)),
     settle=_settle,
-    fold=no_fold,
     prefetch=_prefetch,
     merges={
         "coef": (DAMPED, True),

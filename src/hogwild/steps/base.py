@@ -118,14 +118,22 @@ MERGES: dict[type, dict[str, tuple[str, bool]]] = {}  # array: (how replicas mer
 LAZY: dict[type, tuple[str, ...]] = {}  # model: further arrays by feature, which merges keep up to date
 
 
+def no_settle(model, low, high, scale, penalty, area, count):
+    """Settle nothing: what has no penalty and no average."""
+
+
+def no_fold(model, scale):
+    """Fold nothing: what has no scale."""
+
+
 def register(
     model: type,
     *,
     step: Callable[[types.Type], Callable] | None = None,
     parts: Callable[[types.Type], tuple[Callable, Callable]] | None = None,
-    settle: Callable,
-    fold: Callable,
     prefetch: Callable,
+    settle: Callable = no_settle,
+    fold: Callable = no_fold,
     merges: dict[str, tuple[str, bool]],
     lazy: tuple[str, ...] = (),
 ) -> None:

@@ -13,30 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import overload
 
-from hogwild.compiled import (
-    adagrad_row,
-    add_row_block,
-    aligned_zeros,
-    dot_row_1,
-    dot_row_2,
-    dot_row_4,
-    inlined,
-    kernel,
-    plus,
-    root,
-    strict_inlined,
-)
+from hogwild.compiled import inlined, kernel, plus, root, strict_inlined
 from hogwild.losses import loss_derivative, loss_value
-from hogwild.schedules import CHUNK, SMALLEST_SCALE, Schedule, fill_clock
+from hogwild.schedules import SMALLEST_SCALE, fill_clock
 from hogwild.steps.adagrad import SMALLEST_SQUARES, change_of, shrunk
 from hogwild.steps.base import register
-from hogwild.steps.linear import class_weight, clipped, no_fold
+from hogwild.steps.column_clocks import AHEAD, Clock, rewind, schedule_of, steps_through, take_turn
+from hogwild.steps.linear import class_weight, clipped
 from hogwild.steps.products import FEW, prefetch_row_weights, row_weight
 from hogwild.steps.rows import INLINE, feature, is_sparse, span, value
 from hogwild.steps.sgd import scaled_score, truncation
+from hogwild.vectors import adagrad_row, add_row_block, dot_row_1, dot_row_2, dot_row_4
 
-AHEAD = 64  # rows of a group's clock that are filled at once
-_PADDED = AHEAD + 8  # a power of two between the groups' rows would put them all into the same sets of the cache
 _NONE = np.uint64(0)
 
 
@@ -100,114 +88,14 @@ class AdaGradColumns(NamedTuple):
     settings: ColumnSettings
 
 
-class Clock(NamedTuple):
-    """The clock of one group, as `schedules.fill_clock` writes it."""
-
-    eta: np.ndarray
-    scale: np.ndarray
-    inverse: np.ndarray
-    penalty: np.ndarray
-    area: np.ndarray
-    count: np.ndarray
-    running: np.ndarray
-
-
-class ColumnsWork(NamedTuple):
-    """One thread's memory: row numbers, clocks of all groups, scores and steps of all columns.
-
-    Attributes
-    ----------
-    order : ndarray of uint32, shape (CHUNK,)
-    clock : ndarray of float64, shape (6, n_groups, AHEAD + 8)
-        eta, scale, inverse, penalty, area, count of the next rows of each group.
-    running, begun : ndarray of float64, shape (n_groups, 8)
-        End and start of what `clock` holds: position, t, scale, penalty, area, count.
-    position, filled : ndarray of uint64, shape (n_groups,)
-        Next row of the clock, and the rows that it holds.
-    rates : ndarray of float64, shape (n_groups, 9)
-        Schedule of each group.
-    alive, closing : ndarray of bool, shape (n_groups,)
-        Whether the group steps at all; whether it is being brought up to its clock.
-    losses : ndarray of float64, shape (n_groups,)
-        Sum of the losses, each row before its own step.
-    scores, slopes, etas : ndarray, shape (n_columns,)
-    later, owed : ndarray of float64, shape (n_columns,)
-        Scale after the row, and accumulated penalty; the penalty is negative where the column does not step.
-    active : ndarray of uint32, shape (n_columns,)
-        Columns whose step is not 0.
-    """
-
-    order: np.ndarray
-    clock: np.ndarray
-    running: np.ndarray
-    begun: np.ndarray
-    position: np.ndarray
-    filled: np.ndarray
-    rates: np.ndarray
-    alive: np.ndarray
-    closing: np.ndarray
-    losses: np.ndarray
-    scores: np.ndarray
-    slopes: np.ndarray
-    etas: np.ndarray
-    later: np.ndarray
-    owed: np.ndarray
-    active: np.ndarray
-
-
-def make_columns_work(rates: np.ndarray, n_columns: int, dtype: np.dtype) -> ColumnsWork:
-    """Allocate one thread's memory for groups with the schedules `rates`."""
-    n_groups = len(rates)
-    work = ColumnsWork(
-        order=aligned_zeros(CHUNK, np.uint32),
-        clock=aligned_zeros((6, n_groups, _PADDED), np.float64),
-        running=aligned_zeros((n_groups, 8), np.float64),
-        begun=aligned_zeros((n_groups, 8), np.float64),
-        position=np.zeros(n_groups, np.uint64),
-        filled=np.zeros(n_groups, np.uint64),
-        rates=np.ascontiguousarray(rates, np.float64),
-        alive=np.ones(n_groups, np.bool_),
-        closing=np.zeros(n_groups, np.bool_),
-        losses=np.zeros(n_groups),
-        scores=aligned_zeros(n_columns, dtype),
-        slopes=aligned_zeros(n_columns, dtype),
-        etas=aligned_zeros(n_columns, dtype),
-        later=aligned_zeros(n_columns, np.float64),
-        owed=aligned_zeros(n_columns, np.float64),
-        active=aligned_zeros(n_columns, np.uint32),
-    )
-    work.running[:, 1] = work.running[:, 2] = 1.0
-    return work
-
-
 # ------------------------------------------------------------------------------------------------ clocks
-
-
-@inlined
-def _schedule(rates, g):
-    return Schedule(
-        np.int64(rates[g, 0]),
-        rates[g, 1],
-        rates[g, 2],
-        rates[g, 3],
-        rates[g, 4],
-        rates[g, 5],
-        rates[g, 6],
-        rates[g, 7] != 0.0,
-        rates[g, 8],
-    )
-
-
-@inlined
-def _steps(model, work, trains, g):
-    return work.alive[g] and (trains >> model.settings.folds[g]) & np.uint64(1) != np.uint64(0)
 
 
 @inlined
 def _wind(model, work, trains):
     """Fill the clocks that have run out, for the groups that step; scales that have become too small are folded."""
     for g in range(np.uint64(work.position.size)):
-        if work.position[g] == work.filled[g] and _steps(model, work, trains, g):
+        if work.position[g] == work.filled[g] and steps_through(model, work, trains, g):
             if work.running[g, 2] < SMALLEST_SCALE:
                 work.closing[g] = True
                 _close(model, work)
@@ -215,29 +103,8 @@ def _wind(model, work, trains):
             view = Clock(clock[0, g], clock[1, g], clock[2, g], clock[3, g], clock[4, g], clock[5, g], work.running[g])
             for field in range(np.uint64(6)):
                 work.begun[g, field] = work.running[g, field]
-            work.filled[g] = fill_clock(_schedule(work.rates, g), view, np.uint64(AHEAD))
+            work.filled[g] = fill_clock(schedule_of(work.rates, g), view, np.uint64(AHEAD))
             work.position[g] = np.uint64(0)
-
-
-@inlined
-def _turn(work, g):
-    """Place of the group's next row in its clock."""
-    p = work.position[g]
-    work.position[g] = p + np.uint64(1)
-    return p
-
-
-@inlined
-def _rewind(work, g):
-    """Take back the rows of the clock that the group has not stepped through."""
-    p, one = work.position[g], np.uint64(1)
-    if p < work.filled[g]:
-        running, begun, clock = work.running, work.begun, work.clock
-        running[g, 1] = begun[g, 1] + p
-        running[g, 2] = clock[1, g, p]
-        running[g, 3] = clock[3, g, p - one] if p > np.uint64(0) else begun[g, 3]
-        running[g, 4], running[g, 5] = clock[4, g, p], clock[5, g, p]
-    work.position[g] = work.filled[g] = np.uint64(0)
 
 
 def _close(model, work):
@@ -310,7 +177,7 @@ def close_columns(model, work, lazy_too):
     """Take the clocks back to the present and bring groups up to it: all of them, or those without a lazy penalty."""
     any_closing = False
     for g in range(np.uint64(work.closing.size)):
-        _rewind(work, g)
+        rewind(work, g)
         if lazy_too or not model.settings.lazy[g]:
             work.closing[g] = model.settings.lazy[g] or work.running[g, 2] != 1.0
             any_closing |= work.closing[g]
@@ -322,7 +189,7 @@ def close_columns(model, work, lazy_too):
 def rewind_columns(work):
     """Take the clocks back to the present: the schedules are about to change."""
     for g in range(np.uint64(work.closing.size)):
-        _rewind(work, g)
+        rewind(work, g)
 
 
 # ------------------------------------------------------------------------------------------------ parts of a row
@@ -460,10 +327,10 @@ def _sgd(rows, i, model, work, k):
     _scores(rows, i, model, work)
     for g in range(np.uint64(work.position.size)):
         first = g * classes
-        if not _steps(model, work, trains, g):
+        if not steps_through(model, work, trains, g):
             _leave(work, first, classes)
             continue
-        p, loss = _turn(work, g), 0.0
+        p, loss = take_turn(work, g), 0.0
         eta, scale, inverse = work.clock[0, g, p], work.clock[1, g, p], work.clock[2, g, p]
         for q in range(classes):
             c = first + q
@@ -524,10 +391,10 @@ def _adagrad(rows, i, model, work, k):
     _wind(model, work, trains)
     for g in range(np.uint64(work.position.size)):
         first = g * classes
-        if not _steps(model, work, trains, g):
+        if not steps_through(model, work, trains, g):
             _leave(work, first, classes)
             continue
-        p = _turn(work, g)
+        p = take_turn(work, g)
         for c in range(first, first + classes):
             work.etas[c] = dtype.type(work.clock[0, g, p])
             work.later[c] = settings.l1_ratio[g]
@@ -546,7 +413,7 @@ def _adagrad(rows, i, model, work, k):
     n_active = np.uint64(0)
     for g in range(np.uint64(work.position.size)):
         first = g * classes
-        if not _steps(model, work, trains, g):
+        if not steps_through(model, work, trains, g):
             continue
         loss, eta = 0.0, work.clock[0, g, work.position[g] - np.uint64(1)]
         for q in range(classes):
@@ -590,16 +457,10 @@ def _prefetch_adagrad(rows, i, model):
     prefetch_row_weights(rows, i, model.squares)
 
 
-def _no_settle(model, low, high, scale, penalty, area, count):
-    pass
-
-
-register(SgdColumns, step=lambda model: _sgd, settle=_no_settle, fold=no_fold, prefetch=_prefetch, merges={})
+register(SgdColumns, step=lambda model: _sgd, prefetch=_prefetch, merges={})
 register(
     AdaGradColumns,
     step=lambda model: _adagrad,
-    settle=_no_settle,
-    fold=no_fold,
     prefetch=_prefetch_adagrad,
     merges={},
 )

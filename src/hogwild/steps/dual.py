@@ -155,14 +155,6 @@ def _plain_step(rows, i, model, work, k):
     return _step(rows, i, model, work, k)
 
 
-def _settle(model, low, high, scale, penalty, area, count):
-    pass
-
-
-def _fold(model, scale):
-    pass
-
-
 def _prefetch(rows, i, model):
     prefetch_row_weights(rows, i, model.coef)
 
@@ -170,8 +162,6 @@ def _prefetch(rows, i, model):
 register(
     Dual,
     step=lambda model: _plain_step,
-    settle=_settle,
-    fold=_fold,
     prefetch=_prefetch,
     merges={"coef": (ADD, True), "intercept": (ADD, False)},
 )

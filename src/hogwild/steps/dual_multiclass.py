@@ -143,14 +143,6 @@ def _step(rows, i, model, work, k):
     return gap
 
 
-def _settle(model, low, high, scale, penalty, area, count):
-    pass
-
-
-def _fold(model, scale):
-    pass
-
-
 def _prefetch(rows, i, model):
     prefetch_row_weights(rows, i, model.coef)
 
@@ -158,8 +150,6 @@ def _prefetch(rows, i, model):
 register(
     DualMulticlass,
     step=lambda model: _step,
-    settle=_settle,
-    fold=_fold,
     prefetch=_prefetch,
     merges={"coef": (ADD, True), "intercept": (ADD, False)},
 )

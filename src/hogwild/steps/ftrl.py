@@ -10,7 +10,7 @@ from hogwild.compiled import inlined
 from hogwild.losses import value_at
 from hogwild.penalties import ftrl_weight
 from hogwild.steps.base import ADD, register
-from hogwild.steps.linear import Settings, by_columns, columns_derivatives, derivative_of, no_fold
+from hogwild.steps.linear import Settings, by_columns, columns_derivatives, derivative_of
 from hogwild.steps.products import prefetch_row_weights, row_weight
 from hogwild.steps.rows import feature, span, value
 from hogwild.steps.weights import add, add_at, load, load_at
@@ -132,7 +132,6 @@ register(
     Ftrl,
     parts=by_columns((_measure_one, _apply_one), (_measure_many, _apply_many)),
     settle=_settle,
-    fold=no_fold,
     prefetch=_prefetch,
     merges={"z": (ADD, True), "n": (ADD, True), "intercept_z": (ADD, False), "intercept_n": (ADD, False)},
     lazy=("coef",),

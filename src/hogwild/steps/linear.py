@@ -223,10 +223,6 @@ def add_to_average(model, low, high, area, count):
             model.summed_intercept[j - size] += count * model.intercept[j - size]
 
 
-def no_fold(model, scale):
-    """Fold nothing: rules that take their penalty weight by weight have no scale."""
-
-
 def by_columns(one, many):
     """Choose the functions of one column or of many by the compiler's type of the model."""
     return lambda model: (

@@ -224,15 +224,9 @@ def _no_step(rows, i, model, work, k):
     return 0.0
 
 
-def _no_settle(model, low, high, scale, penalty, area, count):
-    pass
-
-
 register(
     Unsettled,
     step=lambda model: _no_step,
-    settle=_no_settle,
-    fold=lambda model, scale: None,
     prefetch=lambda rows, i, model: None,
     merges={},
 )

@@ -13,7 +13,6 @@ from numba import types
 from numba.extending import overload
 
 from hogwild.compiled import (
-    add_scaled,
     box_slot,
     boxed_slot,
     fetch_add,
@@ -26,6 +25,7 @@ from hogwild.compiled import (
     select_load,
 )
 from hogwild.steps.rows import INLINE
+from hogwild.vectors import add_scaled
 
 MOST_HOT = 1 << 21  # slots that a boxed NaN can name
 
