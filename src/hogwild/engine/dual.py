@@ -203,6 +203,8 @@ class DualTraining:
                         outcome.converged = True
                         break
                     trust *= max(1.0, measured.gap / max(promised, 1e-300))
+                if promised * rate <= goal:  # as fast as before, another whole epoch ends it
+                    continue
             if not self.shrinks or epoch < FIRST_IDLE:
                 continue
             enough = gap <= TAKE_BACK * last_whole or trust * gap * math.sqrt(rate) <= NEARLY * self.tol * objective
