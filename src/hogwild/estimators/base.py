@@ -232,13 +232,9 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             return make_task(options, copied or self._state, now, eta0=eta0, positive=positive, negative=negative)
 
         def search() -> None:
-            task = training.task
-
-            def trial(eta: float):
-                copied = self._state.copy()
-                return task_with(eta, copied), lambda: penalty_value(options, copied.coef)
-
-            found = search_eta0(task, trial, rng, kept, start=task.schedule.eta0 if self._searched_at else 1.0)
+            task, weights = training.task, {"positive": positive, "negative": negative}
+            start = task.schedule.eta0 if self._searched_at else 1.0
+            found = search_eta0(task, options, self._state, weights, rng, kept, start)
             # the schedule goes on from here: eta at the present clock is what was tried
             task.schedule = make_schedule(options, found)
             self._searched_at = task.t

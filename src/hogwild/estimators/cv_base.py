@@ -23,7 +23,7 @@ from hogwild.estimators.base import MAX_INT, BaseSGD
 from hogwild.estimators.cv_columns import ALL_ROWS, LEARNING_RATES, Columns, Group, Problem, passes_of
 from hogwild.estimators.cv_folds import FoldedMatrix, FoldedSource, split_rows
 from hogwild.estimators.cv_scores import held_out_scores
-from hogwild.estimators.linear_task import LinearState, make_task, new_state, penalty_value
+from hogwild.estimators.linear_task import LinearState, make_task, new_state
 from hogwild.estimators.progress import Reporter
 from hogwild.estimators.step_size import search_eta0
 from hogwild.estimators.threads import counted, resolve_n_jobs
@@ -216,13 +216,10 @@ class BaseSGDCV(BaseEstimator):
         for s, options in enumerate(problem.options):
             rng.bit_generator.state = start
 
-            def trial(eta0: float, options=options):
-                state = new_state(options, problem.n_features, problem.n_classes, problem.dtype)
-                weights = {"positive": problem.positive, "negative": problem.negative}
-                task = make_task(options, state, source.first(), eta0=eta0, **weights)
-                return task, lambda: penalty_value(options, state.coef)
-
-            found = search_eta0(trial(options.eta0)[0], trial, rng, kept)
+            state = new_state(options, problem.n_features, problem.n_classes, problem.dtype)
+            weights = {"positive": problem.positive, "negative": problem.negative}
+            task = make_task(options, state, source.first(), eta0=options.eta0, **weights)
+            found = search_eta0(task, options, state, weights, rng, kept)
             problem.options[s] = options._replace(eta0=found)
         return rng.bit_generator.state
 
