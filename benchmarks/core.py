@@ -7,13 +7,11 @@ Run by ``make bench``; ``--full`` uses 781,000 rows.
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import platform
 import subprocess
 import sys
-import tarfile
 import time
 import warnings
 from collections.abc import Callable
@@ -21,13 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import sklearn
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import SGDClassifier as Peer
-from tables import SHARED, console, in_turn, show
+from tables import SHARED, console, in_turn, newsgroups_tfidf, show
 
 from hogwild import SGDClassifier
 from hogwild.data import load_svmlight, make_rcv1_like
-from hogwild.data.files import read_bytes
 from hogwild.engine import Replicas, Shared, Simulated, usable_cores
 from hogwild.engine.pingpong import ping_pong_ns
 
@@ -122,17 +118,7 @@ def simulated(sets: dict[str, tuple], seeds: int) -> list[dict]:
 
 def newsgroups(epochs: int, repeat: int) -> list[dict]:
     """20 classes, TF-IDF: time against scikit-learn's ``n_jobs=2``, and accuracy on the test split."""
-    texts: dict[str, list] = {"train": [[], []], "test": [[], []]}
-    with tarfile.open(fileobj=io.BytesIO(bytes(read_bytes(SHARED / "20news-bydate.tar.xz")))) as archive:
-        for member in archive:
-            if member.isfile():
-                folder, label, _ = member.name.split("/")[-3:]
-                part = texts[folder.rsplit("-", 1)[1]]
-                part[0].append(archive.extractfile(member).read().decode("latin-1"))
-                part[1].append(label)
-    vectorizer = TfidfVectorizer(sublinear_tf=True, dtype=np.float32)
-    X, y = vectorizer.fit_transform(texts["train"][0]), np.array(texts["train"][1])
-    X_test, y_test = vectorizer.transform(texts["test"][0]), np.array(texts["test"][1])
+    X, y, X_test, y_test = newsgroups_tfidf()
     common = {"alpha": 1e-5, "max_iter": epochs, "tol": None, "random_state": 0}
     fits = {
         "scikit-learn, n_jobs=2": lambda: Peer(n_jobs=2, **common).fit(X, y),

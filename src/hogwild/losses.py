@@ -39,6 +39,8 @@ class Loss(NamedTuple):
         Whether it is for regression only.
     lowest : float
         Smallest target.
+    kinked : bool
+        Whether the derivative jumps: between its kinks such a loss has no curvature.
     """
 
     value: Callable
@@ -48,6 +50,7 @@ class Loss(NamedTuple):
     margin: bool = False
     numbers: bool = False
     lowest: float = -math.inf
+    kinked: bool = False
 
 
 @strict_inlined
@@ -171,20 +174,20 @@ def _poisson_derivative(y, p, a):
 
 
 LOSSES: dict[str, Loss] = {
-    "hinge": Loss(_hinge_value, _hinge_derivative, PIECEWISE_LINEAR, 1.0, margin=True),
+    "hinge": Loss(_hinge_value, _hinge_derivative, PIECEWISE_LINEAR, 1.0, margin=True, kinked=True),
     "log_loss": Loss(_log_value, _log_derivative, 0.25, margin=True),
     "modified_huber": Loss(_modified_huber_value, _modified_huber_derivative, 2.0, margin=True),
     "squared_hinge": Loss(_squared_hinge_value, _squared_hinge_derivative, 2.0, 1.0, margin=True),
-    "perceptron": Loss(_hinge_value, _hinge_derivative, PIECEWISE_LINEAR, 0.0, margin=True),
+    "perceptron": Loss(_hinge_value, _hinge_derivative, PIECEWISE_LINEAR, 0.0, margin=True, kinked=True),
     "squared_error": Loss(_squared_value, _squared_derivative, 1.0),
     "huber": Loss(_huber_value, _huber_derivative, 1.0, "epsilon"),
     "epsilon_insensitive": Loss(
-        _epsilon_insensitive_value, _epsilon_insensitive_derivative, PIECEWISE_LINEAR, "epsilon"
+        _epsilon_insensitive_value, _epsilon_insensitive_derivative, PIECEWISE_LINEAR, "epsilon", kinked=True
     ),
     "squared_epsilon_insensitive": Loss(
         _squared_epsilon_insensitive_value, _squared_epsilon_insensitive_derivative, 2.0, "epsilon"
     ),
-    "quantile": Loss(_quantile_value, _quantile_derivative, PIECEWISE_LINEAR, "quantile", numbers=True),
+    "quantile": Loss(_quantile_value, _quantile_derivative, PIECEWISE_LINEAR, "quantile", numbers=True, kinked=True),
     "poisson": Loss(_poisson_value, _poisson_derivative, math.inf, numbers=True, lowest=0.0),
 }
 

@@ -213,7 +213,7 @@ def make_task(
         value=own.value if own else None,
         derivative=own.derivative if own else None,
         multiclass=MULTICLASS.index(options.multi_class),
-        least_curvature=KINKED if own or LOSSES[options.loss].curvature == PIECEWISE_LINEAR else 0.0,
+        least_curvature=KINKED if own or LOSSES[options.loss].kinked else 0.0,
         passive=passive,
         aggressiveness=float(eta0),
         eta0=float(eta0),
