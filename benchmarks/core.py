@@ -39,7 +39,7 @@ def objective(model: object, X, y: np.ndarray, alpha: float, loss: str = "hinge"
     coef = np.asarray(model.coef_[0], np.float64)
     margin = np.where(y > 0, 1, -1) * (X @ coef + model.intercept_[0])
     losses = np.maximum(0, 1 - margin) if loss == "hinge" else np.logaddexp(0, -margin)
-    return float(losses.mean() + 0.5 * alpha * coef @ coef)
+    return float(losses.mean() + 0.5 * alpha * np.square(coef).sum())
 
 
 def against_sklearn(name: str, X, y: np.ndarray, epochs: int, repeat: int) -> list[dict]:

@@ -62,7 +62,7 @@ def objective(model: SGDClassifier, X, y: np.ndarray) -> float:
     """Mean hinge loss plus penalty."""
     coef = np.asarray(model.coef_[0], np.float64)
     margin = np.where(y > 0, 1, -1) * (X @ coef + model.intercept_[0])
-    return float(np.maximum(0, 1 - margin).mean() + 0.5 * ALPHA * coef @ coef)
+    return float(np.maximum(0, 1 - margin).mean() + 0.5 * ALPHA * np.square(coef).sum())
 
 
 def tuned(fit: Callable[[float], SGDClassifier], X, y: np.ndarray, start: float) -> float:
