@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import warnings
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
 
 from hogwild import SGDClassifierCV, SGDRegressorCV, save
 from hogwild.cli.choices import make_estimator
@@ -16,6 +19,7 @@ from hogwild.cli.training_data import InCache, InMemory, Streamed, TrainingData
 from hogwild.estimators.cv_columns import LEARNING_RATES
 from hogwild.estimators.progress import describe
 
+WARM_ROWS = 64  # enough to compile for
 SCORES = {True: "accuracy", False: "R2"}
 
 
@@ -95,9 +99,24 @@ def _make_search(wishes: Any, classes: np.ndarray | None) -> Any:
     return kind(**{**{name: parameters[name] for name in names}, **lists, "cv": asked.n_folds})
 
 
+def _warm_up(estimator: Any, data: TrainingData) -> None:
+    """Compile what the search will need, so that its rates are those of the data."""
+    head = data.head(WARM_ROWS) if hasattr(data, "head") else None
+    if head is None:
+        return
+    warm = clone(estimator).set_params(max_iter=1, cv=2)
+    if hasattr(warm, "class_weight"):
+        warm.set_params(class_weight=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warm.fit(head.matrix(), head.labels, sample_weight=head.weights if len(head.weights) else None)
+
+
 def _fit(estimator: Any, data: TrainingData, quiet: bool) -> bool:
     """Fit; returns whether Ctrl-C ended it early."""
     with live_line("preparing (the first run compiles)", quiet) as line:
+        with contextlib.suppress(ValueError):  # whatever is wrong with the rows, the fit itself will say it
+            _warm_up(estimator, data)
         if line is not None:
             estimator.set_params(callback=lambda progress: line.update(describe(progress)))
         try:
