@@ -122,6 +122,7 @@ def _norm(rows, i, model):
             norm -= 2.0 * model.centres[i]
         norm = max(norm, 0.0)
         model.norms[i] = norm
+        norm = np.float64(model.norms[i])  # rounded as all later visits see it, those of other classes' threads too
     return norm
 
 

@@ -124,7 +124,9 @@ def rival_of(predictions, own):
     return rival
 
 
-@inlined
+# Strict: a sum over columns that may be regrouped is one in a vector or not by where the arrays happen to lie, and its
+# last bits with it.
+@strict_inlined
 def _softmax(predictions, shares):
     """Write ``exp(p_c) / sum exp(p)`` to `shares`; returns the logarithm of the sum."""
     largest, total = predictions[0], 0.0
@@ -138,7 +140,7 @@ def _softmax(predictions, shares):
     return largest + np.log(total)
 
 
-@inlined
+@strict_inlined
 def columns_loss(rows, i, settings, work):
     """Loss of row `i` at ``work.predictions``, without the row's weight."""
     own, total = np.uint64(rows.targets[i]), 0.0
@@ -178,7 +180,7 @@ def columns_curvature(rows, i, settings, work):
             work.derivatives[c] *= 2.0 * (1.0 - work.derivatives[c]) * settings.positive[own]
 
 
-@inlined
+@strict_inlined
 def columns_derivatives(rows, i, settings, work, squared_norm):
     """Write the derivatives at ``work.predictions`` to ``work.derivatives``; returns the loss without weights.
 
