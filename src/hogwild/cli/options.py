@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -52,6 +52,12 @@ Penalty = Literal["l2", "l1", "elasticnet", "none"]
 Task = Literal["auto", "classification", "regression"]
 Metric = Literal["log_loss", "auc", "accuracy", "mae", "rmse", "r2"]
 
+
+def names_of(choice: Any) -> str:
+    """Names of a choice for its help text: in the narrow column of types they would be broken in the middle."""
+    return ", ".join(get_args(choice)) + "."
+
+
 FormatName = Literal["auto", "svmlight", "libffm", "vw", "csv", "tsv", "criteo", "jsonl", "text", "arrow", "hog"]
 
 Data = Annotated[
@@ -68,7 +74,13 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A file that `hogwi
 _ROWS = "Rows"
 Format = Annotated[
     FormatName,
-    typer.Option("--format", "-f", help="auto: by the extension, else the first line.", rich_help_panel=_ROWS),
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="NAME",
+        help=f"{names_of(FormatName)} auto: by the extension, else the first line.",
+        rich_help_panel=_ROWS,
+    ),
 ]
 LabelColumn = Annotated[
     str | None, typer.Option("--label", help="Column of the label (tables).", show_default=False, rich_help_panel=_ROWS)
@@ -94,7 +106,14 @@ Cross = Annotated[
 ]
 Bits = Annotated[
     int | None,
-    typer.Option(min=1, max=31, help="Names are hashed to 2^bits features.", show_default="20", rich_help_panel=_ROWS),
+    typer.Option(
+        metavar="N",
+        min=1,
+        max=31,
+        help="Names are hashed to 2^bits features.",
+        show_default="20",
+        rich_help_panel=_ROWS,
+    ),
 ]
 Transform = Annotated[
     Literal["none", "log", "bins"] | None,
@@ -208,6 +227,13 @@ def _value(text: str) -> Any:
     except ValueError:
         return text
     return tuple(value) if isinstance(value, list) else value
+
+
+def check_seed(value: int) -> int:
+    """Return a seed that NumPy takes; a range beside the option would make the column of types twice as wide."""
+    if not 0 <= value < 2**32:
+        raise typer.BadParameter(f"{value} is not in the range 0<=x<=4294967295")
+    return value
 
 
 def _threads(value: int | None) -> int | None:

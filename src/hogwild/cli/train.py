@@ -29,7 +29,9 @@ from hogwild.cli.options import (
     Task,
     Transform,
     WeightColumn,
+    check_seed,
     format_options,
+    names_of,
     numbers,
     seconds,
 )
@@ -40,28 +42,36 @@ _LONG = "Long runs"
 def command(
     data: Data,
     model: Annotated[Path, typer.Option("--model", "-m", help="File to write the model to.", show_default=False)],
-    task: Annotated[Task, typer.Option(help="auto: by the labels.")] = "auto",
-    loss: Annotated[Loss | None, typer.Option(show_default="log_loss, squared_error for regression")] = None,
-    multi_class: Annotated[
-        MultiClass, typer.Option(help="Several classes: each against the rest, or all together.")
-    ] = "ovr",
-    quantile: Annotated[
-        float | None, typer.Option(help="Of --loss quantile, between 0 and 1.", show_default="0.5")
+    task: Annotated[
+        Task, typer.Option(metavar="NAME", help="auto (by the labels), classification, regression.")
+    ] = "auto",
+    loss: Annotated[
+        Loss | None,
+        typer.Option(metavar="NAME", help=names_of(Loss), show_default="log_loss, squared_error for regression"),
     ] = None,
-    penalty: Annotated[Penalty, typer.Option()] = "l2",
+    multi_class: Annotated[
+        MultiClass, typer.Option(metavar="NAME", help=f"Several classes: {names_of(MultiClass)}")
+    ] = "ovr",
+    quantile: Annotated[float | None, typer.Option(help="Level of --loss quantile.", show_default="0.5")] = None,
+    penalty: Annotated[Penalty, typer.Option(metavar="NAME", help=names_of(Penalty))] = "l2",
     alpha: Annotated[
-        str, typer.Option(metavar="NUMBERS", help="Strength of the penalty, or several: 1e-6,1e-4 or 1e-8,...,1e-3.")
+        str, typer.Option(metavar="NUMBERS", help="Strength of the penalty; several: 1e-8,...,1e-3.")
     ] = "1e-6",
-    l1_ratio: Annotated[float, typer.Option(min=0, max=1, help="Share of L1 in elasticnet.")] = 0.15,
+    l1_ratio: Annotated[float, typer.Option(metavar="R", min=0, max=1, help="Share of L1 in elasticnet.")] = 0.15,
     schedule: Annotated[
-        Schedule | None, typer.Option(help="Step sizes.", show_default="adagrad, search for regression")
+        Schedule | None,
+        typer.Option(
+            metavar="NAME", help=f"Step sizes: {names_of(Schedule)}", show_default="adagrad, search for regression"
+        ),
     ] = None,
     eta0: Annotated[
         str | None,
         typer.Option(metavar="NUMBERS", help="First step size, or several.", show_default="0.3 for adagrad, else 0.01"),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the rows.")] = 10,
-    engine: Annotated[EngineName, typer.Option(help="Who runs the steps on several threads.")] = "auto",
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Passes over the rows.")] = 10,
+    engine: Annotated[
+        EngineName, typer.Option(metavar="NAME", help=f"Who runs the steps: {names_of(EngineName)}")
+    ] = "auto",
     class_weight: Annotated[
         str | None, typer.Option(help="balanced, or label=weight,label=weight.", show_default=False)
     ] = None,
@@ -69,7 +79,12 @@ def command(
         Path | None, typer.Option(help="Rows to validate on after each epoch.", show_default=False)
     ] = None,
     metric: Annotated[
-        Metric | None, typer.Option(help="Followed on --valid.", show_default="log_loss, rmse for regression")
+        Metric | None,
+        typer.Option(
+            metavar="NAME",
+            help=f"Followed on --valid: {names_of(Metric)}",
+            show_default="log_loss, rmse for regression",
+        ),
     ] = None,
     holdout: Annotated[
         int | None, typer.Option(min=2, help="Validate on one row in N instead.", metavar="N", show_default=False)
@@ -89,17 +104,13 @@ def command(
             min=2,
             max=63,
             metavar="K",
-            help="Choose among several --alpha and --eta0 by K-fold cross-validation, all in one pass over the rows.",
+            help="Folds to choose among several --alpha and --eta0 with.",
             show_default="5 where there are several",
         ),
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Picture of the scores by alpha: .png or .svg.", show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the order of rows.")] = 0,
-    report: Annotated[
-        Path | None, typer.Option(help="HTML page to write: curves, settings.", show_default=False)
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Scores by alpha, .png or .svg.", show_default=False)] = None,
+    seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Of the order of rows.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="HTML page: curves, settings.", show_default=False)] = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
     format: Format = "auto",
@@ -141,8 +152,8 @@ def command(
 ) -> None:
     """Fit a linear model to DATA and write it to MODEL.
 
-    Labels may be words, integers (classes) or other numbers (regression). Ctrl-C ends training and
-    keeps the model.
+    Labels may be words, integers (classes) or other numbers (regression).
+    Ctrl-C keeps the model.
     """
     from hogwild.cli.memory import free_memory, parse_size
     from hogwild.cli.rows import Sources
