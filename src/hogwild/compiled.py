@@ -31,6 +31,7 @@ from numba.core.caching import FunctionCache
 from numba.cpython.unsafe.numbers import leading_zeros as leading_zeros
 from numba.cpython.unsafe.numbers import trailing_zeros as trailing_zeros
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from hogwild.folders import cache_folder, writable
 
@@ -127,7 +128,9 @@ class _KernelCache(FunctionCache):
             digest, data = stored[:32], stored[32:]
             if hashlib.sha256(data).digest() != digest:
                 return None
-            return self._implementation.rebuild(target_context, pickle.loads(data))
+            found = self._implementation.rebuild(target_context, pickle.loads(data))
+            # another module's class of the same name has the same text; taken, it would be loaded anew at every call
+            return found if tuple(found.signature.args) == tuple(signature) else None
         except Exception:  # absent, torn or of another build: compile again
             return None
 
@@ -428,6 +431,58 @@ def box_slot(typing_context, array, index, slot):
         return context.get_dummy_value()
 
     return types.void(array, types.uint64, types.uint64), codegen
+
+
+def _row_at(context: Any, builder: Any, matrix_type: Any, address: Any, width: Any) -> Any:
+    """View `width` elements at `address` as an array, without a reference count."""
+    row_type = types.Array(matrix_type.dtype, 1, "C")
+    row = context.make_array(row_type)(context, builder)
+    itemsize = ir.IntType(64)(context.get_abi_sizeof(context.get_data_type(matrix_type.dtype)))
+    populate_array(
+        row,
+        data=address,
+        shape=cgutils.pack_array(builder, [width]),
+        strides=cgutils.pack_array(builder, [itemsize]),
+        itemsize=itemsize,
+        meminfo=None,
+    )
+    return row._getvalue()
+
+
+def _row_address(context: Any, builder: Any, matrix_type: Any, matrix: Any, index: Any) -> tuple[Any, Any]:
+    """Address and width of row `index` of a C-ordered matrix."""
+    structure = context.make_array(matrix_type)(context, builder, matrix)
+    width = cgutils.unpack_tuple(builder, structure.shape, 2)[1]
+    return builder.gep(structure.data, [builder.mul(index, width)]), width
+
+
+@intrinsic
+def row_of(typing_context, weights, f):
+    """View of row `f` of a C-ordered matrix, or of a head and tail (steps/weights.py), to read and to change.
+
+    Of a head and tail: the head's row where the row's first element in the tail holds a slot. An intrinsic, for
+    functions without reference counts cannot return arrays.
+    """
+    split = isinstance(weights, types.BaseNamedTuple)
+    if split and weights.fields != ("head", "tail"):
+        return None  # vectors of several components are not added to indivisibly
+    matrix_type = weights.types[1] if split else weights
+
+    def codegen(context, builder, signature, args):
+        whole, index = args
+        matrix = builder.extract_value(whole, 1) if split else whole
+        address, width = _row_address(context, builder, matrix_type, matrix, index)
+        if split:
+            word, integer, prefix, mask = _bits(builder, address, matrix_type.dtype)
+            boxed = builder.icmp_unsigned("==", builder.and_(word, integer(prefix)), integer(prefix))
+            slot = builder.and_(word, integer(mask))
+            if integer.width == 32:
+                slot = builder.zext(slot, ir.IntType(64))
+            hot, _ = _row_address(context, builder, weights.types[0], builder.extract_value(whole, 0), slot)
+            address = builder.select(boxed, hot, address)
+        return _row_at(context, builder, matrix_type, address, width)
+
+    return types.Array(matrix_type.dtype, 1, "C")(weights, types.uint64), codegen
 
 
 # ------------------------------------------------------------------------------------------------ waiting

@@ -52,7 +52,7 @@ class Baseline:
         self.task, self._engine = task, engine
         settings = task.model.settings._replace(lazy=True, lazy_intercept=True)
         self._model = task.model._replace(settings=settings)
-        self._work = make_work(task.n_columns, task.rows.values.dtype)
+        self._work = make_work(task.n_columns, task.dtype)
         self._running = self._work.running
         self._running[2] = 1.0
 
@@ -130,7 +130,7 @@ class _Together(Baseline):
     def __init__(self, task: Task, engine: Engine, n_threads: int) -> None:
         super().__init__(task, engine)
         self.n_threads = n_threads
-        dtype = task.rows.values.dtype
+        dtype = task.dtype
         self._works = [self._work, *(make_work(task.n_columns, dtype) for _ in range(1, n_threads))]
         self._counts = [aligned_zeros(8, np.int64) for _ in range(n_threads)]
         self._flag, self._meeting = aligned_zeros(8, np.int64), aligned_zeros(16, np.int64)
@@ -280,7 +280,7 @@ class BatchRunner(Baseline):
 
     def __init__(self, task: Task, engine: Batch, n_threads: int) -> None:
         super().__init__(task, engine)
-        size, dtype = task.model.coef.size + task.n_columns, task.rows.values.dtype
+        size, dtype = task.model.coef.size + task.n_columns, task.dtype
         self.n_threads = max(1, min(n_threads, MEMORY_LIMIT // (8 * size)))
         self._sums = aligned_zeros((self.n_threads, -(-size // 8) * 8), np.float64)[:, :size]  # threads' own lines
         self._works = [make_work(task.n_columns, dtype) for _ in range(self.n_threads)]

@@ -20,7 +20,7 @@ from hogwild.compiled import (
     unlock,
     wait_turn,
 )
-from hogwild.steps.rows import Rows, SparseRows, feature, span
+from hogwild.steps.rows import DenseRows, PairRows, Rows, feature, span
 
 MOST_STRIPES = 1 << 20
 
@@ -52,9 +52,11 @@ def make_stripes(n_features: int, stripes: int | None = None) -> Stripes:
 
 def longest_row(rows: Rows) -> int:
     """Number of entries of the longest row: the locks that a thread holds at once, without the last."""
-    if isinstance(rows, SparseRows):
-        return int(np.diff(rows.indptr).max(initial=0))
-    return rows.values.shape[1]
+    if isinstance(rows, PairRows):
+        return 2
+    if isinstance(rows, DenseRows):
+        return rows.values.shape[1]
+    return int(np.diff(rows.indptr).max(initial=0))
 
 
 @inlined

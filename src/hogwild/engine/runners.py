@@ -40,7 +40,7 @@ class SequentialRunner:
         self.task = task
         settings = task.model.settings._replace(lazy=True, lazy_intercept=True)
         self._model = task.model._replace(settings=settings)
-        self._work = make_work(task.n_columns, task.rows.values.dtype)
+        self._work = make_work(task.n_columns, task.dtype)
         self._work.running[2] = 1.0
 
     def describe(self) -> Engine:
@@ -102,7 +102,7 @@ def default_plan(task: Task, n_threads: int, interval: int | None, head: int | N
     least = max(16, 512 // n_threads)
     most = 4096 // n_threads if n_threads <= 4 else max(16, 1024 // n_threads)
     affordable = ROWS_A_PARAMETER / (task.row_length * task.n_columns)
-    if task.n_features * task.n_columns * task.rows.values.itemsize > CACHE and head is None:
+    if task.n_features * task.n_columns * task.dtype.itemsize > CACHE and head is None:
         affordable *= BEYOND_CACHE
     if interval is None:
         wanted = affordable * min(task.n_features if head is None else head, task.n_features) * task.n_columns
@@ -161,7 +161,7 @@ class ReplicasRunner:
     def _allocate(self) -> None:
         """Lay out the shared buffer and a copy of it for each replica: weights, intercepts, then AdaGrad sums alike."""
         task, model, head = self.task, self.task.model, self.plan.head
-        dtype = task.rows.values.dtype
+        dtype = task.dtype
         if head is None:
             self._hot = None
             n_hot = task.n_features
@@ -262,9 +262,7 @@ class ReplicasRunner:
             if first:
                 self._fill_curvature({}, SUM if self._merge == "sum" else MEAN)
             return
-        estimated = self.task.curvature(
-            draw_sample(self.task, self._rng, SAMPLE_ROWS), self._hot is None or len(self._hot) > 0
-        )
+        estimated = self.task.curvature(draw_sample(self.task, self._rng, SAMPLE_ROWS), self._hot)
         bound = min(1.0, self.task.step_bound / self.task.schedule.eta0)  # where steps divide the step size themselves
         shrink = bound if self._merge == "self-tuned" else SHRINK * bound
         self._fill_curvature({name: shrink * array for name, array in estimated.items()}, 0.0)
@@ -279,8 +277,7 @@ class ReplicasRunner:
             if merge.kind == "add":
                 part[:] = SUM
             elif name in estimated:
-                array = estimated[name]
-                part[:] = (array[self._hot] if merge.by_feature and self._hot is not None else array).reshape(-1)
+                part[:] = estimated[name].reshape(-1)
             else:
                 part[:] = otherwise
             start += size

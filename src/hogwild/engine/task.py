@@ -10,7 +10,7 @@ import numpy as np
 
 from hogwild.compiled import kernel
 from hogwild.schedules import Schedule
-from hogwild.steps.rows import Rows, SparseRows, feature, span, value
+from hogwild.steps.rows import DenseRows, PairRows, Rows, feature, span, value
 
 SAMPLE_ROWS = 512  # rows that curvature and feature frequencies are estimated from
 SHRINK = 0.7  # of the row-sum bound: .4 diverges on a9a (64 replicas), 1.5 loses 6 to 8 % on ijcnn1 (16 and 64)
@@ -40,9 +40,9 @@ class Task:
     schedule : Schedule
     n_features, n_columns : int
     curvature_of : callable
-        ``curvature_of(rows, sample of row numbers, by_feature) -> dict``: for each damped array the row-sum bound of
-        the loss's curvature along each parameter at the present weights (of the array's shape); arrays with a row for
-        each feature only where `by_feature` is true.
+        ``curvature_of(rows, sample of row numbers, features) -> dict``: for each damped array the row-sum bound of
+        the loss's curvature along each parameter at the present weights (of the array's shape); of arrays with a row
+        for each feature the rows `features` only (None: all, none: such arrays are left out).
     step_bound : float
         Largest step size where steps divide it themselves (passive-aggressive); infinity otherwise.
     objective_of : callable, optional
@@ -60,17 +60,17 @@ class Task:
     schedule: Schedule
     n_features: int
     n_columns: int
-    curvature_of: Callable[[Rows, np.ndarray, bool], dict[str, np.ndarray]]
+    curvature_of: Callable[[Rows, np.ndarray, np.ndarray | None], dict[str, np.ndarray]]
     step_bound: float = np.inf
     objective_of: Callable | None = None
     cost: float = 1.0
     t: float = 1.0
     penalty: float = 0.0
-    settled: tuple[str, ...] = field(default=("coef", "intercept"))
+    settled: tuple[str, ...] = field(default=("coef", "intercept"))  # those with a penalty or an average that is lazy
 
-    def curvature(self, sample: np.ndarray, by_feature: bool) -> dict[str, np.ndarray]:
+    def curvature(self, sample: np.ndarray, features: np.ndarray | None) -> dict[str, np.ndarray]:
         """Curvature along each parameter on rows of the present block."""
-        return self.curvature_of(self.rows, sample, by_feature)
+        return self.curvature_of(self.rows, sample, features)
 
     def objective(self, sample: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> float:
         """Mean loss of rows of the present block."""
@@ -82,11 +82,18 @@ class Task:
         return len(self.rows.targets)
 
     @property
+    def dtype(self) -> np.dtype:
+        """Precision of the parameters."""
+        return getattr(self.model, next(iter(self.merges))).dtype
+
+    @property
     def row_length(self) -> float:
-        """Mean number of nonzeros of a row."""
-        if isinstance(self.rows, SparseRows):
-            return max(1.0, len(self.rows.values) / max(1, self.n_rows))
-        return float(max(1, self.rows.values.shape[1]))
+        """Mean number of features that a row touches."""
+        if isinstance(self.rows, PairRows):
+            return 2.0
+        if isinstance(self.rows, DenseRows):
+            return float(max(1, self.rows.values.shape[1]))
+        return max(1.0, len(self.rows.values) / max(1, self.n_rows))
 
     @property
     def n_settled(self) -> int:

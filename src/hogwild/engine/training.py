@@ -12,7 +12,7 @@ import numpy as np
 
 from hogwild.engine.choose import Runner
 from hogwild.engine.interrupt import deferred_interrupt
-from hogwild.engine.order import choose_shuffle, draw_order
+from hogwild.engine.order import Order, choose_shuffle, draw_order
 from hogwild.engine.source import Block, Source
 from hogwild.engine.task import Task
 from hogwild.schedules import CHUNK
@@ -182,7 +182,8 @@ class Training:
     runner : Runner
     source : Source
     n_epochs : int
-    shuffle : bool or str
+    shuffle : bool, str or callable
+        As `draw_order` takes it, or ``shuffle(rng, n_rows, kept) -> Order``.
     rng : Generator
     stopping : Stopping
     epoch_decay : float
@@ -206,7 +207,7 @@ class Training:
     runner: Runner
     source: Source
     n_epochs: int
-    shuffle: bool | str
+    shuffle: bool | str | Callable[[np.random.Generator, int, np.ndarray], Order]
     rng: np.random.Generator
     stopping: Stopping
     epoch_decay: float = 1.0
@@ -320,7 +321,10 @@ class Training:
         if shuffle is True:
             kept = targets[block.kept] if len(block.kept) else targets
             shuffle = False if block.mixed else choose_shuffle(True, kept)
-        self._order = draw_order(self.rng, block.n_rows, block.kept, shuffle)
+        if callable(shuffle):
+            self._order = shuffle(self.rng, block.n_rows, block.kept)
+        else:
+            self._order = draw_order(self.rng, block.n_rows, block.kept, shuffle)
         if self._resumed:
             if now.low > block.n_rows:
                 raise _other_rows()

@@ -114,7 +114,7 @@ class Saver:
         What has to be the same for a run to go on: options, shape, labels of the data.
     engine : str
         Engine and threads; they have to be the same where the result is to have the same bits.
-    estimator : BaseSGD
+    estimator : BaseSGD or FactorModel
         Whose state it is.
     """
 
@@ -148,12 +148,13 @@ class Saver:
                 f"{self._engine}; expected the same, or an empty folder"
             )
         state = self._estimator._state
-        if len(arrays["model.coef"]) != len(state.coef):  # a stream's rows have made it wider
+        if "model.coef" in arrays and len(arrays["model.coef"]) != len(state.coef):  # a stream's rows made it wider
             state = self._estimator._state = state.resized(len(arrays["model.coef"]))
-        for name, array in {"coef": state.coef, "intercept": state.intercept, **state.arrays}.items():
+        for name, array in state.named().items():
             array[...] = arrays[f"model.{name}"]
         state.t, state.penalty = about["t"], about["penalty"]
-        self._estimator._searched_at = about["searched_at"]
+        if about["searched_at"]:
+            self._estimator._searched_at = about["searched_at"]
 
     def restore_training(self, training: Training) -> None:
         """Put position, step size and the engine's own state back."""
@@ -176,8 +177,7 @@ class Saver:
         task, runner, state = training.task, training.runner, self._estimator._state
         if not runner.exact:
             runner.finish()
-        arrays = {"model.coef": state.coef, "model.intercept": state.intercept}
-        arrays |= {f"model.{name}": array for name, array in state.arrays.items()}
+        arrays = {f"model.{name}": array for name, array in state.named().items()}
         if runner.exact:
             arrays |= {f"engine.{name}": array for name, array in runner.state().items()}
         about = {

@@ -51,6 +51,10 @@ class LinearState:
     penalty: float = 0.0
     averaged_rows: float = 0.0
 
+    def named(self) -> dict[str, np.ndarray]:
+        """All arrays by name."""
+        return {"coef": self.coef, "intercept": self.intercept, **self.arrays}
+
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights and intercepts that predict: the averaged ones where there are any."""
         if not self.averaged_rows:
@@ -65,7 +69,7 @@ class LinearState:
     def scattered(self, numbering: np.ndarray, part: LinearState) -> LinearState:
         """Put the state `part` of the features `numbering` into a copy of this one."""
         whole = replace(self.copy(), t=part.t, penalty=part.penalty, averaged_rows=part.averaged_rows)
-        for name, array in {"coef": whole.coef, "intercept": whole.intercept, **whole.arrays}.items():
+        for name, array in whole.named().items():
             found = part.arrays[name] if name in part.arrays else getattr(part, name)
             if _by_feature(name) and array.size:
                 array[numbering] = found
@@ -244,7 +248,7 @@ def make_task(
         schedule=make_schedule(options, eta0),
         n_features=len(state.coef),
         n_columns=n_columns,
-        curvature_of=lambda rows, sample, by_feature: curvature_bound(rows, sample, model, by_feature),
+        curvature_of=lambda rows, sample, features: curvature_bound(rows, sample, model, features),
         cost=COSTS[rule],
         step_bound=step_bound,
         objective_of=lambda rows, sample, coef, intercept: mean_loss(rows, sample, coef, intercept, settings),
@@ -336,19 +340,22 @@ def _add_curvature(rows, sample, coef, intercept, settings, work, by_feature, by
 
 
 def curvature_bound(
-    rows: Rows, sample: np.ndarray, model: NamedTuple, by_feature: bool = True
+    rows: Rows, sample: np.ndarray, model: NamedTuple, features: np.ndarray | None = None
 ) -> dict[str, np.ndarray]:
     """Row-sum bound of the curvature along each weight and intercept at the present weights, from a sample of rows.
+
+    With `features`, along the weights of those only (none: along the intercepts).
 
     ``c_j = mean_i l''_i |x_ij| (|x_i|_1 + 1)``; the mean of l'' where the weights are is several times less than its
     maximum once most rows are well classified.
     """
     work = make_work(len(model.intercept), rows.values.dtype)
+    by_feature = features is None or len(features) > 0
     weights = np.zeros(model.coef.size if by_feature else 0, np.float32)
     intercepts = np.zeros(len(model.intercept), np.float32)
     _add_curvature(rows, sample, model.coef, model.intercept, model.settings, work, weights, intercepts)
     size = np.float32(max(1, len(sample)))
     bounds = {"intercept": intercepts / size}
     if by_feature:
-        bounds["coef"] = (weights / size).reshape(model.coef.shape)
+        bounds["coef"] = (weights / size).reshape(model.coef.shape)[slice(None) if features is None else features]
     return bounds

@@ -16,6 +16,11 @@ A model registers functions for its NamedTuple of arrays and settings:
 ``fold(model, scale)``
     Multiplies the scale factor of the L2 penalty into the weights.
 
+The settings of every model have the flags that engines set or ask for: `large` (prefetch weights), `penalised` and
+`averaged` (something is kept lazily), `lazy` and `lazy_intercept` (by the steps, not by merges). Models of factors keep
+one matrix, a row of factors (and their AdaGrad sums) for each feature, user, item or node, and see its rows through
+`compiled.row_of`; they have no penalty or average that is lazy.
+
 Kernels of the engine are compiled once for each type of model and cached on disk: a compiled function passed as an
 argument would miss that cache in every process.
 """
