@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -261,3 +262,24 @@ def _finite(x):
 
 def test_kernels_see_numbers_that_are_not_finite():
     assert [_finite(x) for x in (1.0, np.inf, -np.inf, np.nan)] == [True, False, False, False]
+
+
+def _named() -> type:
+    """A class of this name: two of them have one text, and are two types."""
+    return namedtuple("NamedAlike", "x")
+
+
+@kernel
+def _read_named(named):
+    return named.x + 1.0
+
+
+def test_a_class_of_the_same_name_is_another_type():
+    first, second = _named(), _named()
+    assert _read_named(first(1.0)) == 2.0
+    assert _read_named(second(2.0)) == 3.0
+    loads = []
+    original = _read_named._cache.load_overload
+    _read_named._cache.load_overload = lambda *args: loads.append(args) or original(*args)
+    assert _read_named(second(3.0)) == 4.0
+    assert not loads  # the first class's code, taken for it, was loaded from disk at every call
