@@ -1,0 +1,252 @@
+"""Field-aware factorisation machines for the engine: state, task, scores and loss of rows, libffm's arrangement."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from hogwild.compiled import aligned_zeros, kernel
+from hogwild.engine.engines import Engine, Replicas, Simulated
+from hogwild.engine.runners import Plan
+from hogwild.engine.task import Merge, Task
+from hogwild.estimators.factors import FactorState
+from hogwild.losses import loss_id, loss_value
+from hogwild.schedules import Schedule, schedule_id
+from hogwild.steps.base import MERGES, make_work
+from hogwild.steps.ffm import Ffm, FfmSettings, score
+from hogwild.steps.products import row_weight
+from hogwild.steps.rows import SparseFieldRows
+
+FFM_LOSSES = ("log_loss", "squared_error")
+QUAD = 4  # factors of a field are padded to a multiple of it, as in libffm's files
+LINE_FLOATS = 16
+LARGE = 1 << 21  # bytes of blocks beyond which the next row's are asked for ahead of time
+
+
+class BlockShape(NamedTuple):
+    """How a feature's block is laid out: `stride` floats a field; sums begin at `sums`; `width` floats in all."""
+
+    stride: int
+    sums: int
+    width: int
+
+
+def block_shape(n_fields: int, n_factors: int) -> BlockShape:
+    """Return the layout of a feature's block; its width is a whole number of cache lines."""
+    for name, number in (("n_fields", n_fields), ("n_factors", n_factors)):
+        if number < 1:
+            raise ValueError(f"{name} must be at least 1, found {number!r}")
+    stride = -(-n_factors // QUAD) * QUAD
+    sums = n_fields * stride
+    return BlockShape(stride, sums, -(-2 * sums // LINE_FLOATS) * LINE_FLOATS)
+
+
+def split_blocks(blocks: np.ndarray, n_fields: int, n_factors: int) -> tuple[np.ndarray, np.ndarray]:
+    """View the weights and the AdaGrad sums of `blocks`, each of shape (n_features, n_fields, stride)."""
+    stride, sums, width = block_shape(n_fields, n_factors)
+    if blocks.ndim != 2 or blocks.shape[1] != width:
+        raise ValueError(
+            f"blocks of {n_fields} fields and {n_factors} factors have shape (n_features, {width}), "
+            f"found {blocks.shape}"
+        )
+    shape = (len(blocks), n_fields, stride)
+    return blocks[:, :sums].reshape(shape), blocks[:, sums : 2 * sums].reshape(shape)
+
+
+def empty_state(n_features: int, n_fields: int, n_factors: int, *, linear: bool = False) -> FactorState:
+    """Allocate a state with all weights 0 and all sums 1; every feature's block starts on a cache line."""
+    blocks = aligned_zeros((n_features, block_shape(n_fields, n_factors).width), np.float32)
+    split_blocks(blocks, n_fields, n_factors)[1][...] = 1.0
+    arrays = {"blocks": blocks}
+    arrays["linear"] = aligned_zeros((n_features if linear else 0, 2), np.float32)
+    arrays["bias"] = aligned_zeros(2 if linear else 0, np.float32)
+    arrays["linear"][:, 1:] = 1.0
+    arrays["bias"][1:] = 1.0
+    return FactorState(arrays)
+
+
+def new_ffm_state(
+    n_features: int, n_fields: int, n_factors: int, rng: np.random.Generator, *, linear: bool = False
+) -> FactorState:
+    """Draw initial weights from ``U[0, 1) / sqrt(n_factors)``; sums are 1, linear terms and bias 0.
+
+    Parameters
+    ----------
+    n_features, n_fields, n_factors : int
+    rng : Generator
+    linear : bool, default=False
+        Whether the model has linear terms and a bias.
+
+    Returns
+    -------
+    FactorState
+        Arrays ``blocks`` (n_features, width), ``linear`` (n_features, 2) or (0, 2), ``bias`` (2,) or (0,), float32.
+    """
+    state = empty_state(n_features, n_fields, n_factors, linear=linear)
+    weights, _ = split_blocks(state.arrays["blocks"], n_fields, n_factors)
+    factor = np.float32(1.0 / math.sqrt(n_factors))
+    for first in range(0, n_features, 4096):  # no second array of the model's size
+        part = weights[first : first + 4096]
+        part[:, :, :n_factors] = rng.random((len(part), n_fields, n_factors), dtype=np.float32) * factor
+    return state
+
+
+def row_norms(rows: SparseFieldRows) -> np.ndarray:
+    """Return ``1 / sum of squared values`` of each row, summed in row order in float32; 1 where all values are 0.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_rows,)
+    """
+    norms = np.empty(len(rows.indptr) - 1, np.float32)
+    _fill_norms(rows.indptr, rows.values, norms)
+    return norms
+
+
+@kernel
+def _fill_norms(indptr, values, norms):
+    for i in range(np.uint64(norms.size)):
+        total, j = np.float32(0), indptr[i]
+        while j < indptr[i + np.uint64(1)]:
+            x = np.float32(values[j])
+            total = np.float32(total + x * x)
+            j += np.uint64(1)
+        norms[i] = np.float32(1) / total if total > 0 else np.float32(1)
+
+
+def _model(state: FactorState, n_fields: int, n_factors: int, loss: str, alpha: float) -> Ffm:
+    if loss not in FFM_LOSSES:
+        raise ValueError(f"loss must be one of {', '.join(FFM_LOSSES)}; found {loss!r}")
+    blocks = state.arrays["blocks"]
+    split_blocks(blocks, n_fields, n_factors)
+    stride = block_shape(n_fields, n_factors).stride
+    linear = state.arrays["bias"].size > 0
+    large = blocks.nbytes > LARGE
+    sizes = (len(blocks), n_fields, n_factors, stride)
+    settings = FfmSettings(loss_id(loss), 0.0, alpha, *sizes, linear, False, large, False, False, True, True)
+    return Ffm(**state.arrays, settings=settings)
+
+
+def make_ffm_task(
+    rows: SparseFieldRows,
+    state: FactorState,
+    *,
+    n_fields: int,
+    n_factors: int,
+    loss: str = "log_loss",
+    alpha: float = 2e-5,
+    eta0: float = 0.2,
+) -> Task:
+    """Make the task of training `state` on `rows`, with libffm's steps.
+
+    Parameters
+    ----------
+    rows : SparseFieldRows
+        Float32 values; `norms` from `row_norms`, or of shape (0,) for none; targets -1 and +1 (any number for
+        ``"squared_error"``).
+    state : FactorState
+        From `new_ffm_state`; its arrays are changed in place.
+    loss : {"log_loss", "squared_error"}
+    alpha : float
+        libffm's lambda: acts once for each pair.
+    eta0 : float
+        Step size before AdaGrad's division.
+    """
+    model = _model(state, n_fields, n_factors, loss, alpha)
+    names = ("blocks", "linear", "bias") if model.settings.linear else ("blocks",)
+    merges = {name: Merge(*MERGES[Ffm][name]) for name in names}
+    schedule = Schedule(schedule_id("constant"), eta0, 0.5, 0.0, 0.0, 0.0, 0.0, False, math.inf)
+
+    def curvature_of(rows, sample, features):
+        found = {"blocks": np.zeros(model.blocks.shape if features is None else model.blocks[features].shape)}
+        if model.settings.linear:
+            found["linear"] = np.zeros((len(found["blocks"]), 2))
+            found["bias"] = np.zeros(2)
+        return found
+
+    size = model.blocks.shape
+    return Task(rows, model, merges, (), schedule, *size, curvature_of, t=state.t, settled=())
+
+
+def ffm_plan(task: Task, engine: Engine, n_threads: int) -> Plan | None:
+    """Choose interval and head of replicas; None where the engine's own choice stands."""
+    if not isinstance(engine, Replicas | Simulated) or getattr(engine, "deterministic", False):
+        return None
+    return None
+
+
+@kernel
+def _fill_scores(rows, model, work, scores):
+    for i in range(np.uint64(scores.size)):
+        scores[i] = score(rows, i, model, work)
+
+
+@kernel
+def _sum_losses(rows, model, work):
+    settings, total, weight = model.settings, 0.0, 0.0
+    for i in range(np.uint64(rows.targets.size)):
+        t, w = np.float64(score(rows, i, model, work)), np.float64(row_weight(rows, i))
+        total += w * loss_value(settings.loss, np.float64(rows.targets[i]), t, settings.parameter)
+        weight += w
+    return total, weight
+
+
+def ffm_scores(rows: SparseFieldRows, state: FactorState, *, n_fields: int, n_factors: int) -> np.ndarray:
+    """Return the scores of rows (before the logistic function) as float32.
+
+    Entries whose feature or field is beyond the model are skipped; their values count in ``rows.norms``.
+    """
+    scores = np.empty(len(rows.indptr) - 1, np.float32)
+    model = _model(state, n_fields, n_factors, FFM_LOSSES[0], 0.0)
+    _fill_scores(rows, model, make_work(model.blocks.shape[1], np.dtype(np.float32)), scores)
+    return scores
+
+
+def ffm_loss(
+    rows: SparseFieldRows, state: FactorState, *, n_fields: int, n_factors: int, loss: str = "log_loss"
+) -> float:
+    """Return the (weighted) mean loss of rows; squared error counts half, as everywhere in the package."""
+    model = _model(state, n_fields, n_factors, loss, 0.0)
+    total, weight = _sum_losses(rows, model, make_work(model.blocks.shape[1], np.dtype(np.float32)))
+    return total / weight if weight else math.nan
+
+
+def to_libffm(state: FactorState, n_fields: int, n_factors: int) -> np.ndarray:
+    """Arrange weights and sums as in libffm's model file: (n_features, n_fields, 2 * stride), 4 weights, 4 sums, ... ."""
+    weights, sums = split_blocks(state.arrays["blocks"], n_fields, n_factors)
+    n, m, stride = weights.shape
+    whole = np.empty((n, m, stride // QUAD, 2, QUAD), np.float32)
+    whole[:, :, :, 0] = weights.reshape(n, m, -1, QUAD)
+    whole[:, :, :, 1] = sums.reshape(n, m, -1, QUAD)
+    return whole.reshape(n, m, 2 * stride)
+
+
+def from_libffm(array: np.ndarray, n_factors: int) -> FactorState:
+    """Make a state of what `to_libffm` returns, or of the floats of libffm's model file in that shape."""
+    n, m, width = array.shape
+    stride = block_shape(m, n_factors).stride
+    if width != 2 * stride:
+        raise ValueError(f"a model of {n_factors} factors has {2 * stride} numbers a feature and field, found {width}")
+    state = empty_state(n, m, n_factors)
+    weights, sums = split_blocks(state.arrays["blocks"], m, n_factors)
+    parts = array.reshape(n, m, stride // QUAD, 2, QUAD)
+    weights[...] = parts[:, :, :, 0].reshape(weights.shape)
+    sums[...] = parts[:, :, :, 1].reshape(sums.shape)
+    return state
+
+
+__all__ = [
+    "FFM_LOSSES",
+    "empty_state",
+    "ffm_loss",
+    "ffm_plan",
+    "ffm_scores",
+    "from_libffm",
+    "make_ffm_task",
+    "new_ffm_state",
+    "row_norms",
+    "split_blocks",
+    "to_libffm",
+]
