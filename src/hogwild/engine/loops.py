@@ -42,8 +42,11 @@ def _run_rows(rows, order, model, work, first, n, position, cold):
                 prefetch_share(rows, start, place % np.uint64(BLOCK))
         if ((cold and k < np.uint64(BLOCK)) or not blocks) and first + k + AHEAD < last:
             prefetch_row(rows, work.order[first + k + AHEAD])
-        if large and first + k + SOON < last:
-            prefetch_weights(rows, work.order[first + k + SOON], model)
+        if large:
+            work.following[0] = work.order[min(first + k + np.uint64(1), last - np.uint64(1))]
+            work.following[1] = work.order[min(first + k + np.uint64(2), last - np.uint64(1))]
+            if first + k + SOON < last:
+                prefetch_weights(rows, work.order[first + k + SOON], model)
         total += step(rows, work.order[first + k], model, work, k)
         k += np.uint64(1)
     return total

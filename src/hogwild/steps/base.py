@@ -66,6 +66,8 @@ class Work(NamedTuple):
         Gradients and sums of squares of some entries of a row, side by side for the vector unit.
     active : ndarray of uint32, shape (n_columns,)
         Columns whose slope is not 0.
+    following : ndarray of uint32, shape (2,)
+        The next row and the one after it (models beyond the cache; the last of a chunk is repeated).
     running : ndarray of float64, shape (8,)
         End of the last chunk: position, t, scale, penalty, area, count.
     """
@@ -83,6 +85,7 @@ class Work(NamedTuple):
     factors: np.ndarray
     lanes: np.ndarray
     active: np.ndarray
+    following: np.ndarray
     running: np.ndarray
 
 
@@ -91,7 +94,8 @@ def make_work(n_columns: int, dtype: np.dtype) -> Work:
     clocks = [aligned_zeros(size, np.float64) for size in (CHUNK, CHUNK + 1, CHUNK, CHUNK, CHUNK, CHUNK)]
     scores = [aligned_zeros(n_columns, kind) for kind in (np.float64, np.float64, dtype, dtype)]
     lanes, active = aligned_zeros((2, LANES), dtype), aligned_zeros(n_columns, np.uint32)
-    return Work(aligned_zeros(CHUNK, np.uint32), *clocks, *scores, lanes, active, aligned_zeros(8, np.float64))
+    last = aligned_zeros(2, np.uint32), aligned_zeros(8, np.float64)
+    return Work(aligned_zeros(CHUNK, np.uint32), *clocks, *scores, lanes, active, *last)
 
 
 def step(rows, i, model, work, k):
