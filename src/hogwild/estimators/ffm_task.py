@@ -18,18 +18,17 @@ from hogwild.steps.base import MERGES, make_work
 from hogwild.steps.ffm import Ffm, FfmSettings, score
 from hogwild.steps.products import row_weight
 from hogwild.steps.rows import SparseFieldRows
+from hogwild.vector_pairs import ESTIMATE, QUAD, TILE
 
 FFM_LOSSES = ("log_loss", "squared_error")
-QUAD = 4  # factors of a field are padded to a multiple of it, as in libffm's files
-LINE_FLOATS = 16
 LARGE = 1 << 21  # bytes of blocks beyond which the next row's are asked for ahead of time
 
 
 class BlockShape(NamedTuple):
-    """How a feature's block is laid out: `stride` floats a field; sums begin at `sums`; `width` floats in all."""
+    """How a feature's block is laid out: groups of four fields, quads of factors, floats in all."""
 
-    stride: int
-    sums: int
+    n_groups: int
+    n_quads: int
     width: int
 
 
@@ -38,27 +37,27 @@ def block_shape(n_fields: int, n_factors: int) -> BlockShape:
     for name, number in (("n_fields", n_fields), ("n_factors", n_factors)):
         if number < 1:
             raise ValueError(f"{name} must be at least 1, found {number!r}")
-    stride = -(-n_factors // QUAD) * QUAD
-    sums = n_fields * stride
-    return BlockShape(stride, sums, -(-2 * sums // LINE_FLOATS) * LINE_FLOATS)
+    n_groups, n_quads = -(-n_fields // TILE), -(-n_factors // QUAD)
+    return BlockShape(n_groups, n_quads, 2 * n_groups * TILE * n_quads * QUAD)
 
 
 def split_blocks(blocks: np.ndarray, n_fields: int, n_factors: int) -> tuple[np.ndarray, np.ndarray]:
-    """View the weights and the AdaGrad sums of `blocks`, each of shape (n_features, n_fields, stride)."""
-    stride, sums, width = block_shape(n_fields, n_factors)
+    """View the weights and the AdaGrad sums of `blocks`, each of shape (n_features, n_fields, n_quads, 4)."""
+    n_groups, n_quads, width = block_shape(n_fields, n_factors)
     if blocks.ndim != 2 or blocks.shape[1] != width:
         raise ValueError(
             f"blocks of {n_fields} fields and {n_factors} factors have shape (n_features, {width}), "
             f"found {blocks.shape}"
         )
-    shape = (len(blocks), n_fields, stride)
-    return blocks[:, :sums].reshape(shape), blocks[:, sums : 2 * sums].reshape(shape)
+    whole = blocks.reshape(len(blocks), 2, n_quads, n_groups * TILE, QUAD)[:, :, :, :n_fields].swapaxes(2, 3)
+    return whole[:, 0], whole[:, 1]
 
 
 def empty_state(n_features: int, n_fields: int, n_factors: int, *, linear: bool = False) -> FactorState:
     """Allocate a state with all weights 0 and all sums 1; every feature's block starts on a cache line."""
-    blocks = aligned_zeros((n_features, block_shape(n_fields, n_factors).width), np.float32)
-    split_blocks(blocks, n_fields, n_factors)[1][...] = 1.0
+    width = block_shape(n_fields, n_factors).width
+    blocks = aligned_zeros((n_features, width), np.float32)
+    blocks[:, width // 2 :] = 1.0  # those of the padding as well: its gradients are 0, and 0 / sqrt(1) stays 0
     arrays = {"blocks": blocks}
     arrays["linear"] = aligned_zeros((n_features if linear else 0, 2), np.float32)
     arrays["bias"] = aligned_zeros(2 if linear else 0, np.float32)
@@ -89,7 +88,9 @@ def new_ffm_state(
     factor = np.float32(1.0 / math.sqrt(n_factors))
     for first in range(0, n_features, 4096):  # no second array of the model's size
         part = weights[first : first + 4096]
-        part[:, :, :n_factors] = rng.random((len(part), n_fields, n_factors), dtype=np.float32) * factor
+        drawn = rng.random((len(part), n_fields, n_factors), dtype=np.float32) * factor
+        for d in range(n_factors):
+            part[:, :, d // QUAD, d % QUAD] = drawn[:, :, d]
     return state
 
 
@@ -121,11 +122,11 @@ def _model(state: FactorState, n_fields: int, n_factors: int, loss: str, alpha: 
         raise ValueError(f"loss must be one of {', '.join(FFM_LOSSES)}; found {loss!r}")
     blocks = state.arrays["blocks"]
     split_blocks(blocks, n_fields, n_factors)
-    stride = block_shape(n_fields, n_factors).stride
+    n_groups, n_quads, _ = block_shape(n_fields, n_factors)
     linear = state.arrays["bias"].size > 0
     large = blocks.nbytes > LARGE
-    sizes = (len(blocks), n_fields, n_factors, stride)
-    settings = FfmSettings(loss_id(loss), 0.0, alpha, *sizes, linear, False, large, False, False, True, True)
+    sizes = (len(blocks), n_fields, n_factors, n_groups, n_quads)
+    settings = FfmSettings(loss_id(loss), 0.0, alpha, *sizes, linear, not ESTIMATE, large, False, False, True, True)
     return Ffm(**state.arrays, settings=settings)
 
 
@@ -214,26 +215,23 @@ def ffm_loss(
 
 
 def to_libffm(state: FactorState, n_fields: int, n_factors: int) -> np.ndarray:
-    """Arrange weights and sums as in libffm's model file: (n_features, n_fields, 2 * stride), 4 weights, 4 sums, ... ."""
+    """Arrange the model as in libffm's files: (n_features, n_fields, 2 * padded factors), 4 weights, 4 sums, ... ."""
     weights, sums = split_blocks(state.arrays["blocks"], n_fields, n_factors)
-    n, m, stride = weights.shape
-    whole = np.empty((n, m, stride // QUAD, 2, QUAD), np.float32)
-    whole[:, :, :, 0] = weights.reshape(n, m, -1, QUAD)
-    whole[:, :, :, 1] = sums.reshape(n, m, -1, QUAD)
-    return whole.reshape(n, m, 2 * stride)
+    return np.stack((weights, sums), axis=3).reshape(len(weights), n_fields, -1)
 
 
 def from_libffm(array: np.ndarray, n_factors: int) -> FactorState:
     """Make a state of what `to_libffm` returns, or of the floats of libffm's model file in that shape."""
     n, m, width = array.shape
-    stride = block_shape(m, n_factors).stride
-    if width != 2 * stride:
-        raise ValueError(f"a model of {n_factors} factors has {2 * stride} numbers a feature and field, found {width}")
+    n_quads = block_shape(m, n_factors).n_quads
+    if width != 2 * n_quads * QUAD:
+        raise ValueError(
+            f"a model of {n_factors} factors has {2 * n_quads * QUAD} numbers for a feature and field, found {width}"
+        )
     state = empty_state(n, m, n_factors)
-    weights, sums = split_blocks(state.arrays["blocks"], m, n_factors)
-    parts = array.reshape(n, m, stride // QUAD, 2, QUAD)
-    weights[...] = parts[:, :, :, 0].reshape(weights.shape)
-    sums[...] = parts[:, :, :, 1].reshape(sums.shape)
+    parts = array.reshape(n, m, n_quads, 2, QUAD)
+    for k, own in enumerate(split_blocks(state.arrays["blocks"], m, n_factors)):
+        own[...] = parts[:, :, :, k]
     return state
 
 
