@@ -12,15 +12,16 @@ from hogwild.engine.engines import Engine, Replicas, Simulated
 from hogwild.engine.runners import Plan
 from hogwild.engine.task import Merge, Task
 from hogwild.estimators.factors import FactorState
-from hogwild.losses import loss_id, loss_value
+from hogwild.losses import LOSSES, loss_id, loss_value
 from hogwild.schedules import Schedule, schedule_id
 from hogwild.steps.base import MERGES, make_work
-from hogwild.steps.ffm import Ffm, FfmSettings, score
+from hogwild.steps.ffm import Ffm, FfmSettings, row_norm, score
 from hogwild.steps.products import row_weight
-from hogwild.steps.rows import SparseFieldRows
+from hogwild.steps.rows import SparseFieldRows, span
 from hogwild.vector_pairs import ESTIMATE, QUAD, TILE
 
 FFM_LOSSES = ("log_loss", "squared_error")
+HEAD_BYTES, INTERVAL = 1 << 18, 512  # of the hot features that two threads replicate, and rows between their merges
 LARGE = 1 << 21  # bytes of blocks beyond which the next row's are asked for ahead of time
 
 
@@ -161,21 +162,86 @@ def make_ffm_task(
     schedule = Schedule(schedule_id("constant"), eta0, 0.5, 0.0, 0.0, 0.0, 0.0, False, math.inf)
 
     def curvature_of(rows, sample, features):
-        found = {"blocks": np.zeros(model.blocks.shape if features is None else model.blocks[features].shape)}
-        if model.settings.linear:
-            found["linear"] = np.zeros((len(found["blocks"]), 2))
-            found["bias"] = np.zeros(2)
-        return found
+        return _curvature(rows, sample, features, model, LOSSES[loss].curvature)
 
     size = model.blocks.shape
     return Task(rows, model, merges, (), schedule, *size, curvature_of, t=state.t, settled=())
 
 
+def _curvature(
+    rows: SparseFieldRows, sample: np.ndarray, features: np.ndarray | None, model: Ffm, largest: float
+) -> dict[str, np.ndarray]:
+    """Row-sum bound of the loss's curvature along each weight, over the root of its AdaGrad sum; 0 for the sums.
+
+    A merge multiplies it by eta and the rows of a replica: what AdaGrad's steps make of that distance.
+    """
+    n = len(model.blocks) if features is None else len(features)
+    slots = np.full(len(model.blocks), n, np.uint32)
+    slots[slice(None) if features is None else features] = np.arange(n, dtype=np.uint32)
+    found = {"blocks": np.zeros((n, model.blocks.shape[1]), np.float32)}
+    found["linear"] = np.zeros((n if model.settings.linear else 0, 2), np.float32)
+    found["bias"] = np.zeros(len(model.bias), np.float32)
+    _add_curvature(rows, sample, slots, np.uint64(n), model, largest, found["blocks"], found["linear"], found["bias"])
+    for name, array in found.items():
+        sums = getattr(model, name)
+        sums = sums if features is None or name == "bias" else sums[features]
+        half = array.shape[-1] // 2 if array.size else 0
+        array[..., :half] /= np.sqrt(sums[..., half : 2 * half]) * max(1, len(sample))
+    return found if model.settings.linear else {"blocks": found["blocks"]}
+
+
+@kernel
+def _add_curvature(rows, sample, slots, n_slots, model, largest, blocks, linear, bias):
+    settings, one, quad = model.settings, np.uint64(1), np.uint64(QUAD)
+    plane = np.uint64(settings.n_groups) * np.uint64(TILE * QUAD)
+    n_features, n_fields = np.uint64(settings.n_features), np.uint64(settings.n_fields)
+    for k in range(np.uint64(sample.size)):
+        i = sample[k]
+        start, stop = span(rows, i)
+        r, length, weight = row_norm(rows, i), np.float32(0), np.float32(largest * row_weight(rows, i))
+        side = np.sqrt(r)
+        for turn in range(np.uint64(2)):  # the sum of |derivatives of the score|, then each weight's share of it
+            if settings.linear:
+                length += one * (turn == 0)
+                bias[0] += weight * length * (turn == 1)
+            for a in range(start, stop):
+                if rows.indices[a] >= n_features or rows.fields[a] >= n_fields:
+                    continue
+                ja, fa = np.uint64(rows.indices[a]), np.uint64(rows.fields[a]) * quad
+                if settings.linear:
+                    x = abs(rows.values[a]) * side
+                    if turn == 0:
+                        length += x
+                    elif slots[ja] < n_slots:
+                        linear[slots[ja], 0] += weight * length * x
+                for c in range(a + one, stop):
+                    if rows.indices[c] >= n_features or rows.fields[c] >= n_fields:
+                        continue
+                    jc, fc = np.uint64(rows.indices[c]), np.uint64(rows.fields[c]) * quad
+                    v = abs(rows.values[a] * rows.values[c]) * r
+                    for q in range(np.uint64(settings.n_quads)):
+                        for d in range(q * plane, q * plane + quad):
+                            x, z = v * abs(model.blocks[jc, fa + d]), v * abs(model.blocks[ja, fc + d])
+                            if turn == 0:
+                                length += x + z
+                            else:
+                                if slots[ja] < n_slots:
+                                    blocks[slots[ja], fc + d] += weight * length * x
+                                if slots[jc] < n_slots:
+                                    blocks[slots[jc], fa + d] += weight * length * z
+
+
 def ffm_plan(task: Task, engine: Engine, n_threads: int) -> Plan | None:
-    """Choose interval and head of replicas; None where the engine's own choice stands."""
+    """Choose interval and head of replicas; None where the engine's own choice stands.
+
+    Copies of the hottest features that fit a second-level cache keep threads off each other's cache lines; cold
+    features seldom meet. What the engine says itself is kept.
+    """
     if not isinstance(engine, Replicas | Simulated) or getattr(engine, "deterministic", False):
         return None
-    return None
+    head = min(max(1, HEAD_BYTES // (4 * task.n_columns)), task.n_features) if engine.head is None else engine.head
+    interval = engine.interval or max(16, INTERVAL // max(1, n_threads // 2))
+    return Plan(interval, None if head >= task.n_features else head)
 
 
 @kernel

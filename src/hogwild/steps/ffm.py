@@ -23,9 +23,9 @@ from hogwild.steps.weights import Split
 from hogwild.vector_pairs import (
     QUAD,
     TILE,
-    prefetch_to_change,
+    prefetch_near,
     put_entry,
-    same_address,
+    repeats,
     score_tiles,
     update_diagonal,
     update_pair,
@@ -33,7 +33,6 @@ from hogwild.vector_pairs import (
 )
 
 LINE = np.uint64(16)  # numbers in a cache line
-_WORTH = np.uint64(3)  # entries that a group of four fields has to hold on the average for tiles to be worth it
 _ONE, _QUAD, _TILE = np.uint64(1), np.uint64(QUAD), np.uint64(TILE)
 
 
@@ -103,47 +102,45 @@ def _known(rows, j, settings):
 
 @inlined
 def _place_entries(rows, i, model, work):
-    """Write the entries of row `i` by field for tiles; returns the number of groups, 0 where tiles cannot be used.
+    """Write the entries of row `i` by field for tiles; returns the number of groups, and whether none lacks.
+
+    No group where tiles cannot be used.
 
     They cannot where a field is repeated, where two features of a group are one (its steps would be lost), and are not
     worth it where most places of the groups are empty.
     """
     settings, (start, stop) = model.settings, span(rows, i)
-    n_groups = np.uint64(settings.n_groups)
-    n_fields, present, spread = n_groups * _TILE, np.uint64(0), work.scores
-    if stop - start > n_fields or stop - start < np.uint64(2):
-        return np.uint64(0)
-    absent = work.factors  # a block of weights 0 and sums 1, in the place of features that a field lacks
-    if absent[np.uint64(absent.size) - _ONE] == 0:
-        for k in range(np.uint64(absent.size) // np.uint64(2), np.uint64(absent.size)):
-            absent[k] = 1
-    if stop - start != np.uint64(settings.n_fields) or n_fields != np.uint64(settings.n_fields):
-        for f in range(n_fields):
-            put_entry(work.predictions, spread, f, absent, np.float32(0), np.float32(0))
-    else:
-        for f in range(n_fields):
-            spread[_presence_at(f)] = 0
+    n_groups, spread = np.uint64(settings.n_groups), work.scores
+    if stop - start > np.uint64(settings.n_fields) or stop - start < np.uint64(2):
+        return np.uint64(0), False
+    for f in range(n_groups * _TILE):
+        spread[_presence_at(f)] = 0
+    present = np.uint64(0)
     for j in range(start, stop):
         if _known(rows, j, settings):
             f = np.uint64(rows.fields[j])
             if spread[_presence_at(f)] != 0:
-                return np.uint64(0)
+                return np.uint64(0), False
             row = row_of(model.blocks, rows.indices[j])
             put_entry(work.predictions, spread, f, row, np.float32(rows.values[j]), np.float32(1))
             present += _ONE
+    absent, half = work.factors, np.uint64(work.factors.size) // np.uint64(2)
+    if absent[half] == 0:  # a block of weights 0 and sums 1, for fields without a feature
+        absent[half:] = 1
     found = np.uint64(0)
     for g in range(n_groups):
         f, n = g * _TILE, np.uint64(0)
         for a in range(f, f + _TILE):
-            n += np.uint64(spread[_presence_at(a)])
-        if n:
-            for a in range(f, f + _TILE - _ONE):
-                for c in range(a + _ONE, f + _TILE):
-                    if same_address(work.predictions, a, c) and spread[_presence_at(a)] != 0:
-                        return np.uint64(0)
+            if spread[_presence_at(a)] == 0:
+                put_entry(work.predictions, spread, a, absent, np.float32(0), np.float32(0))
+                n += _ONE
+        if n < _TILE:
+            if n < np.uint64(3) and repeats(work.predictions, g, absent):
+                return np.uint64(0), False
             work.active[found] = g
             found += _ONE
-    return found if found * _WORTH <= present + _WORTH else np.uint64(0)
+    worth = found * np.uint64(3) <= present + np.uint64(3)
+    return found if worth else np.uint64(0), present == np.uint64(settings.n_fields)
 
 
 @inlined
@@ -155,20 +152,20 @@ def _presence_at(f):
 @inlined
 def _score_tiles(model, work, n_groups):
     settings, lanes = model.settings, work.lanes
-    for k in range(np.uint64(4) * LINE):
+    for k in range(LINE):
         lanes[np.uint64(0), k] = 0
     plane = np.uint64(settings.n_groups) * LINE
     for q in range(np.uint64(settings.n_quads)):
         for first in range(n_groups):
             score_tiles(work.predictions, work.scores, work.active, lanes, first, n_groups, q * plane)
     total = np.float32(0)
-    for k in range(np.uint64(4) * LINE):
+    for k in range(LINE):
         total += lanes[np.uint64(0), k]
     return total
 
 
 @inlined
-def _step_tiles(rows, model, work, n_groups, kappa, eta):
+def _step_tiles(rows, model, work, n_groups, complete, kappa, eta):
     """AdaGrad's step of a row in tiles; between tiles, the next rows' features are asked for one at a time."""
     settings, alpha = model.settings, np.float32(model.settings.alpha)
     plane = np.uint64(settings.n_groups) * LINE
@@ -190,7 +187,7 @@ def _step_tiles(rows, model, work, n_groups, kappa, eta):
                     _ask_first(rows, later, model)
                     later += _ONE
                 gc = np.uint64(active[other])
-                update_tile(portable, addresses, spread, ga, gc, q * plane, sums, kappa, alpha, eta)
+                update_tile(portable, complete, addresses, spread, ga, gc, q * plane, sums, kappa, alpha, eta)
 
 
 # ------------------------------------------------------------------------------------------------ any row
@@ -268,15 +265,15 @@ def _step_linear(rows, i, model, kappa, eta):
 
 @inlined
 def _ask_block(rows, j, model):
-    """Ask for the block of the entry at position `j`, to change it."""
+    """Ask for the block of the entry at position `j`."""
     if _known(rows, j, model.settings):
         row = row_of(model.blocks, rows.indices[j])
         at = np.uint64(0)
         while at < np.uint64(row.size):
-            prefetch_to_change(row, at)
+            prefetch_near(row, at)
             at += LINE
         if model.settings.linear:
-            prefetch_to_change(row_of(model.linear, rows.indices[j]), np.uint64(0))
+            prefetch_near(row_of(model.linear, rows.indices[j]), np.uint64(0))
 
 
 def _ask_first(rows, j, model):
@@ -315,17 +312,17 @@ def _score(rows, i, model, work, n_groups):
 @inlined
 def score(rows, i, model, work):
     """Score of row `i`; entries of features or fields beyond the model's count in the norm only."""
-    return _score(rows, i, model, work, _place_entries(rows, i, model, work))
+    return _score(rows, i, model, work, _place_entries(rows, i, model, work)[0])
 
 
 def _step(rows, i, model, work, k):
     settings, eta, y = model.settings, np.float32(work.eta[k]), np.float64(rows.targets[i])
-    n_groups = _place_entries(rows, i, model, work)
+    n_groups, complete = _place_entries(rows, i, model, work)
     t = np.float64(_score(rows, i, model, work, n_groups))
     weight = row_weight(rows, i)
     kappa = np.float32(loss_derivative(settings.loss, y, t, settings.parameter)) * weight
     if n_groups:
-        _step_tiles(rows, model, work, n_groups, kappa * row_norm(rows, i), eta)
+        _step_tiles(rows, model, work, n_groups, complete, kappa * row_norm(rows, i), eta)
     else:
         _step_pairs(rows, i, model, kappa * row_norm(rows, i), eta)
     if settings.linear:
