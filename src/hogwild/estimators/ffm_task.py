@@ -22,6 +22,7 @@ from hogwild.vector_pairs import ESTIMATE, QUAD, TILE
 
 FFM_LOSSES = ("log_loss", "squared_error")
 HEAD_BYTES, INTERVAL = 1 << 18, 512  # of the hot features that two threads replicate, and rows between their merges
+SHARE = 0.02  # of the row-sum bound: AdaGrad's sums, which merge whole, damp the steps that follow by themselves
 LARGE = 1 << 21  # bytes of blocks beyond which the next row's are asked for ahead of time
 
 
@@ -183,10 +184,10 @@ def _curvature(
     found["bias"] = np.zeros(len(model.bias), np.float32)
     _add_curvature(rows, sample, slots, np.uint64(n), model, largest, found["blocks"], found["linear"], found["bias"])
     for name, array in found.items():
-        sums = getattr(model, name)
-        sums = sums if features is None or name == "bias" else sums[features]
-        half = array.shape[-1] // 2 if array.size else 0
-        array[..., :half] /= np.sqrt(sums[..., half : 2 * half]) * max(1, len(sample))
+        if array.size:
+            sums, half = getattr(model, name), array.shape[-1] // 2
+            sums = sums if features is None or name == "bias" else sums[features]
+            array[..., :half] *= SHARE / np.sqrt(sums[..., half:]) / max(1, len(sample))
     return found if model.settings.linear else {"blocks": found["blocks"]}
 
 
