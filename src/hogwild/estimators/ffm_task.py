@@ -21,7 +21,7 @@ from hogwild.steps.rows import SparseFieldRows, span
 from hogwild.vector_pairs import ESTIMATE, QUAD, TILE
 
 FFM_LOSSES = ("log_loss", "squared_error")
-HEAD_BYTES, INTERVAL = 1 << 19, 1024  # of the hot features that two threads replicate, and rows between their merges
+HEAD_BYTES, INTERVAL = 1 << 18, 1024  # of the hot features that two threads replicate, and rows between their merges
 SHARE = 0.02  # of the row-sum bound: AdaGrad's sums, which merge whole, damp the steps that follow by themselves
 LARGE = 1 << 21  # bytes of blocks beyond which the next row's are asked for ahead of time
 
@@ -187,7 +187,8 @@ def _curvature(
         if array.size:
             sums, half = getattr(model, name), array.shape[-1] // 2
             sums = sums if features is None or name == "bias" else sums[features]
-            array[..., :half] *= SHARE / np.sqrt(sums[..., half:]) / max(1, len(sample))
+            share = SHARE if name == "blocks" else 1.0  # every row walks the bias: summed, 64 replicas overshoot
+            array[..., :half] *= share / np.sqrt(sums[..., half:]) / max(1, len(sample))
     return found if model.settings.linear else {"blocks": found["blocks"]}
 
 
