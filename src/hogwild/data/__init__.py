@@ -29,6 +29,7 @@ _PLACES = {
     "load_svmlight": "hogwild.data.svmlight",
     "dump_svmlight": "hogwild.data.svmlight",
     "DataError": "hogwild.data.errors",
+    "make_click_log": "hogwild.data.click_log",
     "make_rcv1_like": "hogwild.data.synthetic",
     "make_sparse_regression": "hogwild.data.synthetic",
     "load_python_sources": "hogwild.data.python_sources",
