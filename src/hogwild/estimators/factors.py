@@ -19,7 +19,7 @@ from hogwild.engine.engines import ENGINES, Engine, Replicas, Sequential, Shared
 from hogwild.engine.runners import Plan
 from hogwild.engine.source import Source
 from hogwild.engine.task import Task
-from hogwild.engine.training import Outcome, Stopping, Training
+from hogwild.engine.training import Outcome, Progress, Stopping, Training
 from hogwild.estimators.checkpoint import Checkpoint, Saver
 from hogwild.estimators.progress import Reporter
 from hogwild.estimators.threads import counted
@@ -110,6 +110,7 @@ class FactorModel(BaseEstimator):
         problem: dict[str, Any] | None = None,
         shuffle: bool | str | Callable | None = None,
         epoch_decay: float = 1.0,
+        watch: Callable[[Progress], object] | None = None,
     ) -> Outcome:
         """Run epochs of `task` over `source` and set the fitted attributes, also where an error or Ctrl-C ends it.
 
@@ -124,6 +125,8 @@ class FactorModel(BaseEstimator):
             Interval and head for replicas of this task; None leaves them to the engine.
         problem : dict, optional
             What a checkpoint's run and this one have to share.
+        watch : callable, optional
+            Called after each slice, before the user's callback; a true result ends the run.
         """
         engine = resolve_factor_engine(self.engine, n_threads)
         state: FactorState = self._state
@@ -155,7 +158,7 @@ class FactorModel(BaseEstimator):
                 rng=rng,
                 stopping=stopping,
                 epoch_decay=epoch_decay,
-                callback=reporter.callback,
+                callback=_both(watch, reporter.callback),
                 save=None if saver is None else save,
             )
             chosen = saver.plan if saver is not None else None
@@ -184,6 +187,18 @@ class FactorModel(BaseEstimator):
         if outcome.interrupted:
             raise KeyboardInterrupt
         return outcome
+
+
+def _both(watch: Callable | None, callback: Callable | None) -> Callable | None:
+    """Call one, then the other; a true result of either ends the run."""
+    if watch is None or callback is None:
+        return watch or callback
+
+    def told(progress: Progress) -> bool:
+        ends = bool(watch(progress))
+        return bool(callback(progress)) or ends
+
+    return told
 
 
 class _Best:
