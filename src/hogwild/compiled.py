@@ -254,6 +254,22 @@ def prefetch(typing_context, array, index):
 
 
 @intrinsic
+def prefetch_to_write(typing_context, array, index):
+    """Ask for the cache line of ``array.ravel()[index]`` for this core alone, to change; never faults."""
+
+    def codegen(context, builder, signature, args):
+        byte_pointer, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        address = builder.bitcast(address_of(context, builder, signature.args[0], *args), byte_pointer)
+        function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(ir.VoidType(), [byte_pointer, i32, i32, i32]), "llvm.prefetch.p0"
+        )
+        builder.call(function, [address, i32(1), i32(3), i32(1)])  # write, keep in all levels, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.uint64), codegen
+
+
+@intrinsic
 def load_acquire(typing_context, array, index):
     """``array[index]``, read after which nothing of another thread's earlier writes is missed."""
 
