@@ -1,0 +1,379 @@
+"""Minimum cuts of graphs between two terminals or several, by steps along random edges."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import ClusterMixin
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from hogwild.compiled import aligned_zeros
+from hogwild.engine.engines import Engine, Replicas, Simulated
+from hogwild.engine.order import FULL_BELOW
+from hogwild.engine.runners import Plan, default_plan
+from hogwild.engine.source import InMemory
+from hogwild.engine.task import Merge, Task
+from hogwild.engine.training import Progress
+from hogwild.estimators.cut_task import (
+    Problem,
+    count_nodes,
+    in_parts,
+    make_problem,
+    read_graph,
+    read_terminals,
+    regions,
+    round_points,
+    unreached_nodes,
+)
+from hogwild.estimators.factors import FactorModel, FactorState, resolve_factor_engine
+from hogwild.estimators.threads import threads_for
+from hogwild.schedules import Schedule, schedule_id
+from hogwild.steps.base import MERGES
+from hogwild.steps.cut import (
+    CutSettings,
+    FlowCut,
+    SubgradientCut,
+    balance,
+    objective,
+    project_rows,
+    recentre,
+    write_points,
+)
+
+CHECKED = 10  # epochs between two looks at the gap: a look costs as much as an epoch of one thread
+MOST_GROWTH = 100.0  # of flows' step size: beyond, single precision of the sums shows in the points
+DEFAULTS = {"flows": (1.0, 1.01), "subgradient": (0.1, 0.9)}  # eta0 and beta
+
+
+class GraphCut(ClusterMixin, FactorModel):
+    r"""Multiway cut of a graph: every node gets the label of a terminal, the edges between labels weigh least.
+
+    The relaxation of Calinescu, Karloff and Rabani, as the HOGWILD! paper runs it: each node u is a point x_u of the
+    probability simplex, each terminal the corner of its label, and
+
+    .. math:: \min \sum_{uv} w_{uv} |x_u - x_v|_1
+
+    which is **twice** the weight of the cut where all points are corners. A step takes one edge; its two nodes stay on
+    the simplex. Then points are rounded to labels. With two labels the minimum is twice the minimum cut, and rounding
+    loses nothing; with K, the best rounding is at most 3/2 - 1/K times the minimum multiway cut (which is NP-hard).
+
+    Parameters
+    ----------
+    max_iter : int, default=1000
+        Epochs at most; an epoch visits each edge once.
+    tol : float or None, default=0.002
+        Stop once ``objective_ - lower_bound_`` is at most `tol` times the objective, looked at every 10 epochs. None
+        never stops. Only for ``solver="flows"``.
+    solver : {"flows", "subgradient"}, default="flows"
+        ``"flows"`` keeps a flow for each edge (of `n_labels` numbers) and comes to the minimum at a steady step size,
+        with a lower bound. ``"subgradient"`` is the paper's step, ``x_u -= eta w_uv sign(x_u - x_v)`` and the
+        projection: it needs no memory beside the points, and does well where every node is few edges from a terminal.
+    learning_rate : {"epoch_decay", "constant", "invscaling"}, default="epoch_decay"
+        ``eta *= beta`` after each epoch, the paper's; or ``eta0``; or ``eta0 / t^power_t`` with t edges seen.
+    eta0 : float or None, default=None
+        First step size, in units of 1 / mean weight. None: 1 for flows, .1 for subgradients.
+    beta : float or None, default=None
+        Factor of ``"epoch_decay"``. None: .9 for subgradients, whose steps have to vanish; 1.01 for flows, whose steps
+        need not: growing (to 100 times `eta0`), they end a picture's last epochs two to three times sooner.
+    power_t : float, default=0.5
+    n_jobs : int or None, default=None
+        Threads at most; None is 1, -1 all cores.
+    engine : str or Engine, default="auto"
+        Threads share all nodes, classic HOGWILD!: two of them seldom meet at one of many nodes. ``"replicas"`` with
+        ``deterministic=True`` repeats its bits.
+    shuffle : bool or {"blocks", "full"}, default=True
+        Order of the edges, which lie by their lower node.
+    random_state : int, RandomState or None, default=None
+        Orders, and the roundings of three labels and more.
+    warm_start : bool, default=False
+        Go on from the points of the last fit, and its flows, if graph and terminals have the same sizes.
+    verbose, progress, callback, checkpoint
+        As in `SGDClassifier`.
+
+    Attributes
+    ----------
+    points_ : ndarray of float32, shape (n_nodes, n_labels)
+        Points of all nodes; columns in the order of `classes_`.
+    labels_ : ndarray of shape (n_nodes,)
+        Labels after rounding.
+    classes_ : ndarray of shape (n_labels,)
+    objective_ : float
+        Sum of ``w_uv |x_u - x_v|_1`` at `points_`: twice the relaxed cut.
+    cut_value_ : float
+        Weight of the edges between nodes of different `labels_`.
+    lower_bound_ : float
+        No points have an objective below it, no labels a cut below half of it. 0 for subgradients.
+    unreached_ : ndarray of int64
+        Nodes that no path joins to a terminal. They cost nothing wherever they are, and have the first label.
+    objective_curve_ : ndarray of shape (n_iter_,)
+        Sum over an epoch's edges, each before its own step.
+    n_iter_, n_threads_, engine_
+        Epochs run, threads and engine that ran them.
+
+    Raises
+    ------
+    ValueError
+        For negative or infinite weights, a matrix that is not square or not symmetric, fewer than two labels, terminals
+        that are out of range or have two labels.
+
+    References
+    ----------
+    Niu, Recht, Re, Wright: HOGWILD!: A Lock-Free Approach to Parallelizing Stochastic Gradient Descent, 2011.
+    Calinescu, Karloff, Rabani: An improved approximation algorithm for multiway cut, 1998.
+
+    Examples
+    --------
+    >>> from hogwild import GraphCut
+    >>> path = ([0, 1, 2, 3], [1, 2, 3, 4], [5.0, 1.0, 4.0, 3.0])
+    >>> cut = GraphCut(random_state=0).fit(path, {"left": [0], "right": [4]})
+    >>> cut.labels_.tolist(), cut.cut_value_, round(cut.objective_, 2)
+    (['left', 'left', 'right', 'right', 'right'], 1.0, 2.0)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **{name: kinds for name, kinds in FactorModel._parameter_constraints.items() if name != "n_iter_no_change"},
+        "tol": [Interval(Real, 0, None, closed="left"), None],
+        "solver": [StrOptions(set(DEFAULTS))],
+        "learning_rate": [StrOptions({"constant", "epoch_decay", "invscaling"})],
+        "eta0": [Interval(Real, 0, None, closed="neither"), None],
+        "beta": [Interval(Real, 0, None, closed="neither"), None],
+        "power_t": [Interval(Real, 0, None, closed="neither")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+    }
+    n_iter_no_change = 1  # the gap ends a run, not the loss
+
+    def __init__(
+        self,
+        max_iter=1000,
+        tol=2e-3,
+        *,
+        solver="flows",
+        learning_rate="epoch_decay",
+        eta0=None,
+        beta=None,
+        power_t=0.5,
+        n_jobs=None,
+        engine="auto",
+        shuffle=True,
+        random_state=None,
+        warm_start=False,
+        verbose=0,
+        progress=False,
+        callback=None,
+        checkpoint=None,
+    ):
+        self.max_iter = max_iter
+        self.tol = tol
+        self.solver = solver
+        self.learning_rate = learning_rate
+        self.eta0 = eta0
+        self.beta = beta
+        self.power_t = power_t
+        self.n_jobs = n_jobs
+        self.engine = engine
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.progress = progress
+        self.callback = callback
+        self.checkpoint = checkpoint
+
+    def fit(self, graph, terminals):
+        """Cut a graph.
+
+        Parameters
+        ----------
+        graph : SciPy sparse matrix of shape (n_nodes, n_nodes), or tuple of arrays (u, v) or (u, v, weight)
+            Edges are undirected. A matrix is symmetric, or holds one triangle only; of both triangles each edge counts
+            once. Edges that a list repeats add up. Weight 0 is no edge, self-loops are never cut; both are ignored.
+        terminals : dict of label to node or nodes, or array of shape (n_nodes,)
+            Nodes whose labels are given, several for a label or one. Array: a label of at least 0, or -1 for free
+            nodes.
+
+        Returns
+        -------
+        self
+        """
+        self._validate_params()
+        read = read_graph(graph, count_nodes(terminals))
+        self.classes_, seeds = read_terminals(terminals, read.n_nodes)
+        problem = make_problem(read, seeds, len(self.classes_))
+        self.unreached_ = unreached_nodes(read, seeds)
+        self._fit_problem(problem)
+        self.labels_ = self.classes_[self._numbers[problem.number]]
+        self.labels_[self.unreached_] = self.classes_[0]
+        self.points_ = self._points[problem.number]
+        return self
+
+    def fit_predict(self, graph, terminals):
+        """Cut a graph and return `labels_`.
+
+        Parameters
+        ----------
+        graph, terminals
+            As in `fit`.
+
+        Returns
+        -------
+        ndarray of shape (n_nodes,)
+        """
+        return self.fit(graph, terminals).labels_
+
+    def _fit_problem(self, problem: Problem) -> None:
+        """Run the epochs, round the points."""
+        rng = self._generator()
+        n_threads = threads_for(self.n_jobs, len(problem.rows.first))
+        engine = resolve_factor_engine(self.engine, n_threads)
+        state = self._state = self._start(problem)
+        if not (self.warm_start and hasattr(self, "loss_curve_")):
+            self.loss_curve_ = []
+        copies = engine.n_replicas if isinstance(engine, Simulated) else n_threads
+        replicated = isinstance(engine, Replicas | Simulated) and _plan(None, engine) is None
+        settings = CutSettings(
+            problem.n_free,
+            relaxation=1.0 / copies if replicated else 1.0,  # as many nodes move at once
+        )
+        kind = FlowCut if self.solver == "flows" else SubgradientCut
+        model = kind(**state.arrays, settings=settings)
+        task = Task(
+            problem.rows,
+            model,
+            {name: Merge(*merge) for name, merge in MERGES[kind].items()},
+            lazy=(),
+            schedule=self._schedule(),
+            n_features=len(model.nodes),
+            n_columns=problem.n_labels,  # the numbers that a thread works on
+            curvature_of=lambda rows, sample, features: {},
+            settled=(),
+        )
+        watch = _Watch(task, problem, self.tol, n_threads)
+        before = len(self.loss_curve_)
+        self.n_iter_ = 0
+        try:
+            if len(problem.rows.first):
+                self._run(
+                    task,
+                    InMemory(problem.rows),
+                    rng=rng,
+                    n_epochs=self.max_iter,
+                    n_threads=n_threads,
+                    plan=_plan,
+                    shuffle=regions if self.shuffle is True and len(problem.rows.first) >= FULL_BELOW else None,
+                    problem=self._fingerprint(problem),
+                    epoch_decay=self._factor(),
+                    watch=watch,
+                )
+        finally:
+            self._points = watch.finish()
+            scale = 2 * problem.unit
+            total = float(problem.rows.weights.sum(dtype=np.float64))
+            constant = 2 * problem.constant
+            self.objective_ = problem.unit * objective(problem.rows, self._points) + constant
+            self.lower_bound_ = max(0.0, problem.unit * watch.bound) + constant
+            losses = np.asarray(self.loss_curve_[before:], np.float64)
+            self.objective_curve_ = losses * total * problem.unit + constant
+            self._numbers, weight = round_points(problem, self._points, rng)
+            self.cut_value_ = scale / 2 * weight + problem.constant
+
+    def _schedule(self) -> Schedule:
+        eta0 = DEFAULTS[self.solver][0] if self.eta0 is None else self.eta0
+        return Schedule(schedule_id(self.learning_rate), eta0, self.power_t, 0.0, 0.0, 0.0, 0.0, False, math.inf)
+
+    def _factor(self) -> float:
+        """Factor of the step size between epochs."""
+        if self.learning_rate != "epoch_decay":
+            return 1.0
+        return DEFAULTS[self.solver][1] if self.beta is None else self.beta
+
+    def _fingerprint(self, problem: Problem) -> dict[str, Any]:
+        """What the runs of a checkpoint have to share."""
+        crc = 0
+        for array in problem.rows:
+            crc = zlib.crc32(array, crc)
+        return {
+            "solver": self.solver,
+            "schedule": [self.learning_rate, self._schedule().eta0, self._factor()],
+            "shape": [len(problem.number), problem.n_free, problem.n_labels, len(problem.rows.first)],
+            "edges": crc,
+        }
+
+    def _start(self, problem: Problem) -> FactorState:
+        """Make the arrays of a run: all free nodes in the middle, or where the last fit has left them."""
+        n, k = problem.n_free, problem.n_labels
+        last: FactorState | None = getattr(self, "_state", None) if self.warm_start else None
+        width = 2 * k if self.solver == "flows" else k
+        nodes = aligned_zeros((n + k, width), np.float32)
+        nodes[:n, :k] = 1.0 / k
+        nodes[n:, :k] = np.eye(k)
+        arrays = {"nodes": nodes}
+        if self.solver == "flows":
+            arrays["flows"] = aligned_zeros((len(problem.rows.first), k), np.float32)
+        if last is not None and {name: array.shape for name, array in last.arrays.items()} == {
+            name: array.shape for name, array in arrays.items()
+        }:
+            for name, array in arrays.items():
+                array[...] = last.arrays[name]
+            if "flows" in arrays:  # weights may have changed
+                weights = problem.rows.weights[:, None]
+                np.clip(arrays["flows"], -weights, weights, out=arrays["flows"])
+        return FactorState(arrays)
+
+
+def _plan(task: Task | None, engine: Engine) -> Plan | None:
+    """Share all nodes, if nothing else is asked for; None where everything is replicated."""
+    if isinstance(engine, Simulated) or engine.deterministic:
+        return Plan(engine.interval, engine.head) if engine.interval and engine.head is not None else None
+    interval = engine.interval
+    if interval is None and task is not None:
+        interval = default_plan(task, 2, None, engine.head).interval if engine.head else 1 << 20
+    return Plan(interval or 0, engine.head or 0)
+
+
+class _Watch:
+    """Recentres the nodes after each epoch, and ends the run when the gap is small."""
+
+    def __init__(self, task: Task, problem: Problem, tol: float | None, n_threads: int) -> None:
+        self._task, self._problem, self._tol, self._n_threads = task, problem, tol, n_threads
+        self._flows = isinstance(task.model, FlowCut)
+        self._most = MOST_GROWTH * task.schedule.eta0
+        self.bound = 0.0
+        self._points = np.zeros((len(task.model.nodes), problem.n_labels), np.float32)
+        self._points[problem.n_free :] = np.eye(problem.n_labels)
+
+    def __call__(self, progress: Progress) -> bool:
+        """Look at the end of an epoch; returns whether it was the last."""
+        if not progress.epoch_ended or not self._flows:
+            return False
+        looks = progress.epoch % CHECKED == 0
+        if looks:
+            self._balance()
+        self._move(recentre)
+        self._task.schedule = self._task.schedule._replace(eta0=min(self._task.schedule.eta0, self._most))
+        if not looks or self._tol is None:
+            return False
+        reached = objective(self._problem.rows, self._points)
+        return reached - self.bound <= self._tol * reached
+
+    def finish(self) -> np.ndarray:
+        """Return the points of all rows."""
+        if self._flows:
+            self._balance()
+            self._move(write_points)
+        else:
+            in_parts(project_rows, self._problem.n_free, self._n_threads, (self._task.model.nodes,))
+            self._points[...] = self._task.model.nodes
+        return self._points
+
+    def _balance(self) -> None:
+        """Sum the flows anew; the largest bound stands."""
+        self.bound = max(self.bound, balance(self._problem.rows, self._task.model))
+
+    def _move(self, kernel: Any) -> None:
+        schedule, t = self._task.schedule, self._task.t
+        eta = schedule.eta0 if schedule.kind != schedule_id("invscaling") else schedule.eta0 / t**schedule.power_t
+        in_parts(kernel, self._problem.n_free, self._n_threads, (self._task.model.nodes, eta), (self._points,))
