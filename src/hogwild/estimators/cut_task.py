@@ -214,8 +214,8 @@ def in_parts(kernel: Any, n_free: int, n_threads: int, before: tuple, after: tup
     thread_pool().run(kernel, [(*before, bounds[k], bounds[k + 1], *after) for k in range(n_threads)])
 
 
-def round_points(problem: Problem, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, float]:
-    """Return the label number of each row of `points`, and the weight of the cut in units of the mean weight.
+def round_points(problem: Problem, points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the label number of each row of `points`.
 
     Two labels: the best of all thresholds, which cuts no more than half the objective of the points. More: the best of
     the largest coordinate and of random thresholds in random orders of the labels (Calinescu, Karloff, Rabani).
@@ -223,11 +223,10 @@ def round_points(problem: Problem, points: np.ndarray, rng: np.random.Generator)
     rows = problem.rows
     best = points.argmax(axis=1)
     if not len(rows.first):
-        return best, 0.0
+        return best
     if problem.n_labels == 2:
         threshold = _best_threshold(points[rows.first, 1], points[rows.second, 1], rows.weights)
-        labels = (points[:, 1] > threshold).astype(np.int64)
-        return labels, weight_cut(rows, labels)
+        return (points[:, 1] > threshold).astype(np.int64)
     least, labels = weight_cut(rows, best), np.empty(len(points), np.int64)
     for _ in range(ROUNDINGS):
         order = rng.permutation(problem.n_labels).astype(np.uint64)
@@ -235,7 +234,7 @@ def round_points(problem: Problem, points: np.ndarray, rng: np.random.Generator)
         weight = weight_cut(rows, labels)
         if weight < least:
             best, least = labels.copy(), weight
-    return best, least
+    return best
 
 
 def _best_threshold(one: np.ndarray, other: np.ndarray, weights: np.ndarray) -> float:

@@ -19,6 +19,7 @@ from hogwild.engine.source import InMemory
 from hogwild.engine.task import Merge, Task
 from hogwild.engine.training import Progress
 from hogwild.estimators.cut_task import (
+    Graph,
     Problem,
     count_nodes,
     in_parts,
@@ -106,7 +107,8 @@ class GraphCut(ClusterMixin, FactorModel):
     cut_value_ : float
         Weight of the edges between nodes of different `labels_`.
     lower_bound_ : float
-        No points have an objective below it, no labels a cut below half of it. 0 for subgradients.
+        No points have an objective below it, no labels a cut below half of it. Subgradients know only the edges between
+        terminals.
     unreached_ : ndarray of int64
         Nodes that no path joins to a terminal. They cost nothing wherever they are, and have the first label.
     objective_curve_ : ndarray of shape (n_iter_,)
@@ -204,10 +206,7 @@ class GraphCut(ClusterMixin, FactorModel):
         self.classes_, seeds = read_terminals(terminals, read.n_nodes)
         problem = make_problem(read, seeds, len(self.classes_))
         self.unreached_ = unreached_nodes(read, seeds)
-        self._fit_problem(problem)
-        self.labels_ = self.classes_[self._numbers[problem.number]]
-        self.labels_[self.unreached_] = self.classes_[0]
-        self.points_ = self._points[problem.number]
+        self._fit_problem(read, problem)
         return self
 
     def fit_predict(self, graph, terminals):
@@ -224,8 +223,8 @@ class GraphCut(ClusterMixin, FactorModel):
         """
         return self.fit(graph, terminals).labels_
 
-    def _fit_problem(self, problem: Problem) -> None:
-        """Run the epochs, round the points."""
+    def _fit_problem(self, graph: Graph, problem: Problem) -> None:
+        """Run the epochs, round the points; Ctrl-C leaves a model of the epochs that were run."""
         rng = self._generator()
         n_threads = threads_for(self.n_jobs, len(problem.rows.first))
         engine = resolve_factor_engine(self.engine, n_threads)
@@ -251,6 +250,8 @@ class GraphCut(ClusterMixin, FactorModel):
             curvature_of=lambda rows, sample, features: {},
             settled=(),
         )
+        if self.solver == "flows":
+            balance(problem.rows, model)  # flows of another graph, or clipped, have other sums
         watch = _Watch(task, problem, self.tol, n_threads)
         before = len(self.loss_curve_)
         self.n_iter_ = 0
@@ -269,16 +270,23 @@ class GraphCut(ClusterMixin, FactorModel):
                     watch=watch,
                 )
         finally:
-            self._points = watch.finish()
-            scale = 2 * problem.unit
-            total = float(problem.rows.weights.sum(dtype=np.float64))
-            constant = 2 * problem.constant
-            self.objective_ = problem.unit * objective(problem.rows, self._points) + constant
-            self.lower_bound_ = max(0.0, problem.unit * watch.bound) + constant
+            points = watch.finish()
             losses = np.asarray(self.loss_curve_[before:], np.float64)
-            self.objective_curve_ = losses * total * problem.unit + constant
-            self._numbers, weight = round_points(problem, self._points, rng)
-            self.cut_value_ = scale / 2 * weight + problem.constant
+            constant = 2 * problem.constant
+            total = float(problem.rows.weights.sum(dtype=np.float64)) * problem.unit
+            self.objective_curve_ = losses * total + constant
+            self.lower_bound_ = watch.bound * problem.unit + constant
+            self._publish(graph, problem, points, round_points(problem, points, rng))
+
+    def _publish(self, graph: Graph, problem: Problem, points: np.ndarray, numbers: np.ndarray) -> None:
+        """Set what there is of every node, and its figures at the weights as they were given."""
+        self.points_ = points[problem.number]
+        numbers = numbers[problem.number]
+        numbers[self.unreached_] = 0
+        self.labels_ = self.classes_[numbers]
+        self.cut_value_ = float(graph.weights[numbers[graph.u] != numbers[graph.v]].sum())
+        apart = [np.abs(column[graph.u] - column[graph.v]) for column in self.points_.T.astype(np.float64)]
+        self.objective_ = float((sum(apart) * graph.weights).sum())
 
     def _schedule(self) -> Schedule:
         eta0 = DEFAULTS[self.solver][0] if self.eta0 is None else self.eta0
