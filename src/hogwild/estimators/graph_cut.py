@@ -45,7 +45,7 @@ from hogwild.steps.cut import (
     write_points,
 )
 
-CHECKED = 10  # epochs between two looks at the gap: a look costs as much as an epoch of one thread
+CHECKED = 10  # epochs before the first look at the gap, and between two; later an eighth of the epochs so far
 MOST_GROWTH = 100.0  # of flows' step size: beyond, single precision of the sums shows in the points
 DEFAULTS = {"flows": (1.0, 1.01), "subgradient": (0.1, 0.9)}  # eta0 and beta
 
@@ -67,10 +67,10 @@ class GraphCut(ClusterMixin, FactorModel):
     max_iter : int, default=1000
         Epochs at most; an epoch visits each edge once.
     tol : float or None, default=0.002
-        Stop once ``objective_ - lower_bound_`` is at most `tol` times the objective, looked at every 10 epochs. None
-        never stops. Only for ``solver="flows"``.
+        Stop once ``objective_ - lower_bound_`` is at most `tol` times the objective, looked at after 10 epochs and
+        then ever more seldom. None never stops. Only for ``solver="flows"``.
     solver : {"flows", "subgradient"}, default="flows"
-        ``"flows"`` keeps a flow for each edge (of `n_labels` numbers) and comes to the minimum at a steady step size,
+        ``"flows"`` keeps a flow for each edge (of `n_labels` numbers) and comes to the minimum without vanishing steps,
         with a lower bound. ``"subgradient"`` is the paper's step, ``x_u -= eta w_uv sign(x_u - x_v)`` and the
         projection: it needs no memory beside the points, and does well where every node is few edges from a terminal.
     learning_rate : {"epoch_decay", "constant", "invscaling"}, default="epoch_decay"
@@ -129,7 +129,7 @@ class GraphCut(ClusterMixin, FactorModel):
 
     Examples
     --------
-    >>> from hogwild import GraphCut
+    >>> from hogwild.estimators.graph_cut import GraphCut
     >>> path = ([0, 1, 2, 3], [1, 2, 3, 4], [5.0, 1.0, 4.0, 3.0])
     >>> cut = GraphCut(random_state=0).fit(path, {"left": [0], "right": [4]})
     >>> cut.labels_.tolist(), cut.cut_value_, round(cut.objective_, 2)
@@ -349,7 +349,7 @@ class _Watch:
         self._task, self._problem, self._tol, self._n_threads = task, problem, tol, n_threads
         self._flows = isinstance(task.model, FlowCut)
         self._most = MOST_GROWTH * task.schedule.eta0
-        self.bound = 0.0
+        self._due, self.bound = CHECKED, 0.0
         self._points = np.zeros((len(task.model.nodes), problem.n_labels), np.float32)
         self._points[problem.n_free :] = np.eye(problem.n_labels)
 
@@ -357,7 +357,9 @@ class _Watch:
         """Look at the end of an epoch; returns whether it was the last."""
         if not progress.epoch_ended or not self._flows:
             return False
-        looks = progress.epoch % CHECKED == 0
+        while self._due < progress.epoch:  # the same epochs for a run that is resumed
+            self._due += max(CHECKED, self._due // 8)
+        looks = progress.epoch == self._due
         if looks:
             self._balance()
         self._move(recentre)

@@ -13,8 +13,7 @@ Flows: every edge has a flow y in [-w, w]^K, whose product with ``x_u - x_v`` is
 centre c, ``sum + |x - c|^2 / (2 eta)`` has its minimum at ``x_u = project(c_u - eta s_u)``, where s_u adds up the flows
 that leave u: a step moves one edge's flow to where it serves best (dual coordinate ascent). After each epoch the points
 become the centre, so that the sum itself is minimised whatever eta is (the proximal point method). On a picture of
-17,000 pixels 200 epochs come within a sixth of the minimum, 400 within .1 %; 400 epochs of subgradients stay at 45
-times the minimum.
+17,000 pixels 220 epochs come within .1 % of the minimum; 400 epochs of subgradients stay at 60 times it.
 """
 
 from __future__ import annotations
@@ -169,7 +168,7 @@ def _flow_step(rows, i, model, work, k):
     eta = u.dtype.type(work.eta[k])
     _locate(u, eta, a_moves, work.scores)
     _locate(v, eta, b_moves, work.factors)
-    # the nearer end of a flow's best place: both ends move by eta as the flow moves by 1, a projection less
+    # the projection only shortens how far the ends move: at this rate a flow never passes its best place
     rate = u.dtype.type(model.settings.relaxation) / (eta * (u.dtype.type(2) if a_moves and b_moves else one))
     n, apart = np.uint64(flow.size), u.dtype.type(0)
     for j in range(n):
