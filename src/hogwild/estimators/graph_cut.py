@@ -12,17 +12,16 @@ from sklearn.base import ClusterMixin
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from hogwild.compiled import aligned_zeros
-from hogwild.engine.engines import Engine, Replicas, Simulated
+from hogwild.engine.engines import Replicas, Simulated
 from hogwild.engine.order import FULL_BELOW
-from hogwild.engine.runners import Plan, default_plan
 from hogwild.engine.source import InMemory
 from hogwild.engine.task import Merge, Task
-from hogwild.engine.training import Progress
 from hogwild.estimators.cut_task import (
     Graph,
     Problem,
+    Watch,
     count_nodes,
-    in_parts,
+    cut_plan,
     make_problem,
     read_graph,
     read_terminals,
@@ -34,19 +33,8 @@ from hogwild.estimators.factors import FactorModel, FactorState, resolve_factor_
 from hogwild.estimators.threads import threads_for
 from hogwild.schedules import Schedule, schedule_id
 from hogwild.steps.base import MERGES
-from hogwild.steps.cut import (
-    CutSettings,
-    FlowCut,
-    SubgradientCut,
-    balance,
-    objective,
-    project_rows,
-    recentre,
-    write_points,
-)
+from hogwild.steps.cut import CutSettings, FlowCut, SubgradientCut, balance
 
-CHECKED = 10  # epochs before the first look at the gap, and between two; later an eighth of the epochs so far
-MOST_GROWTH = 100.0  # of flows' step size: beyond, single precision of the sums shows in the points
 DEFAULTS = {"flows": (1.0, 1.01), "subgradient": (0.1, 0.9)}  # eta0 and beta
 
 
@@ -232,7 +220,7 @@ class GraphCut(ClusterMixin, FactorModel):
         if not (self.warm_start and hasattr(self, "loss_curve_")):
             self.loss_curve_ = []
         copies = engine.n_replicas if isinstance(engine, Simulated) else n_threads
-        replicated = isinstance(engine, Replicas | Simulated) and _plan(None, engine) is None
+        replicated = isinstance(engine, Replicas | Simulated) and cut_plan(None, engine) is None
         settings = CutSettings(
             problem.n_free,
             relaxation=1.0 / copies if replicated else 1.0,  # as many nodes move at once
@@ -252,7 +240,7 @@ class GraphCut(ClusterMixin, FactorModel):
         )
         if self.solver == "flows":
             balance(problem.rows, model)  # flows of another graph, or clipped, have other sums
-        watch = _Watch(task, problem, self.tol, n_threads)
+        watch = Watch(task, problem, self.tol, n_threads)
         before = len(self.loss_curve_)
         self.n_iter_ = 0
         try:
@@ -263,7 +251,7 @@ class GraphCut(ClusterMixin, FactorModel):
                     rng=rng,
                     n_epochs=self.max_iter,
                     n_threads=n_threads,
-                    plan=_plan,
+                    plan=cut_plan,
                     shuffle=regions if self.shuffle is True and len(problem.rows.first) >= FULL_BELOW else None,
                     problem=self._fingerprint(problem),
                     epoch_decay=self._factor(),
@@ -330,60 +318,3 @@ class GraphCut(ClusterMixin, FactorModel):
                 weights = problem.rows.weights[:, None]
                 np.clip(arrays["flows"], -weights, weights, out=arrays["flows"])
         return FactorState(arrays)
-
-
-def _plan(task: Task | None, engine: Engine) -> Plan | None:
-    """Share all nodes, if nothing else is asked for; None where everything is replicated."""
-    if isinstance(engine, Simulated) or engine.deterministic:
-        return Plan(engine.interval, engine.head) if engine.interval and engine.head is not None else None
-    interval = engine.interval
-    if interval is None and task is not None:
-        interval = default_plan(task, 2, None, engine.head).interval if engine.head else 1 << 20
-    return Plan(interval or 0, engine.head or 0)
-
-
-class _Watch:
-    """Recentres the nodes after each epoch, and ends the run when the gap is small."""
-
-    def __init__(self, task: Task, problem: Problem, tol: float | None, n_threads: int) -> None:
-        self._task, self._problem, self._tol, self._n_threads = task, problem, tol, n_threads
-        self._flows = isinstance(task.model, FlowCut)
-        self._most = MOST_GROWTH * task.schedule.eta0
-        self._due, self.bound = CHECKED, 0.0
-        self._points = np.zeros((len(task.model.nodes), problem.n_labels), np.float32)
-        self._points[problem.n_free :] = np.eye(problem.n_labels)
-
-    def __call__(self, progress: Progress) -> bool:
-        """Look at the end of an epoch; returns whether it was the last."""
-        if not progress.epoch_ended or not self._flows:
-            return False
-        while self._due < progress.epoch:  # the same epochs for a run that is resumed
-            self._due += max(CHECKED, self._due // 8)
-        looks = progress.epoch == self._due
-        if looks:
-            self._balance()
-        self._move(recentre)
-        self._task.schedule = self._task.schedule._replace(eta0=min(self._task.schedule.eta0, self._most))
-        if not looks or self._tol is None:
-            return False
-        reached = objective(self._problem.rows, self._points)
-        return reached - self.bound <= self._tol * reached
-
-    def finish(self) -> np.ndarray:
-        """Return the points of all rows."""
-        if self._flows:
-            self._balance()
-            self._move(write_points)
-        else:
-            in_parts(project_rows, self._problem.n_free, self._n_threads, (self._task.model.nodes,))
-            self._points[...] = self._task.model.nodes
-        return self._points
-
-    def _balance(self) -> None:
-        """Sum the flows anew; the largest bound stands."""
-        self.bound = max(self.bound, balance(self._problem.rows, self._task.model))
-
-    def _move(self, kernel: Any) -> None:
-        schedule, t = self._task.schedule, self._task.t
-        eta = schedule.eta0 if schedule.kind != schedule_id("invscaling") else schedule.eta0 / t**schedule.power_t
-        in_parts(kernel, self._problem.n_free, self._n_threads, (self._task.model.nodes, eta), (self._points,))

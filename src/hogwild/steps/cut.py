@@ -147,7 +147,7 @@ def _locate(node, eta, moves, x):
 def _ask(rows, model, work, k):
     """Ask for what an edge some places on will change, whichever core has it.
 
-    Between two threads a picture's lines move from core to core: 30 to 20 ns an edge, 25 to 18 on one thread.
+    Between two threads a picture's lines move from core to core: 31 to 25 ns of a core an edge, 25 to 20 on one thread.
     """
     ahead = k + AHEAD
     if ahead < np.uint64(CHUNK):  # behind the chunk's end stand numbers of earlier rows: no fault
