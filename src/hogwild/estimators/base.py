@@ -13,7 +13,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model._base import SparseCoefMixin
-from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
@@ -38,6 +37,7 @@ from hogwild.estimators.progress import Reporter
 from hogwild.estimators.sources import CacheSource, StreamSource, held_out_score, is_cache
 from hogwild.estimators.step_size import search_eta0
 from hogwild.estimators.threads import counted, resolve_n_jobs, threads_for
+from hogwild.estimators.validation import split_rows
 from hogwild.losses import DEFAULTS, LOSSES, OwnLoss, SavedLoss, own_loss
 from hogwild.schedules import SCHEDULES
 from hogwild.steps.rows import Rows, as_rows
@@ -331,30 +331,11 @@ class BaseSGD(SparseCoefMixin, BaseEstimator):
             "digest of the labels": zlib.crc32(np.ascontiguousarray(rows.targets)),  # of the first block
         }
 
-    def _split(self, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Rows to train on and rows to validate on."""
-        splitter = StratifiedShuffleSplit if self._classifies else ShuffleSplit
-        split = splitter(test_size=self.validation_fraction, random_state=self.random_state)
-        training, held_out = next(split.split(np.zeros((len(y), 1)), y))
-        if sample_weight is not None:
-            if not np.any(sample_weight[held_out]):
-                raise ValueError(
-                    "The sample weights for validation set are all zero, consider using a different random state."
-                )
-            training = training[sample_weight[training] != 0]
-        if len(training) == 0 or len(held_out) == 0:
-            raise ValueError(
-                f"Splitting {len(y)} samples into a train set and a validation set with validation_fraction="
-                f"{self.validation_fraction!r} led to an empty set ({len(training)} and {len(held_out)} samples). "
-                "Please either change validation_fraction, increase number of samples, or disable early_stopping."
-            )
-        return np.sort(training).astype(np.uint32), held_out
-
     def _fit_rows(self, X, y, targets, sample_weight, positive, negative, *, n_epochs: int, n_threads: int) -> None:
         """Run epochs over a matrix in memory."""
         rows, kept, score = as_rows(X, targets, sample_weight), NONE, None
         if self.early_stopping:
-            kept, held_out = self._split(y, sample_weight)
+            kept, held_out = split_rows(self, y, sample_weight)
             weight = None if sample_weight is None else sample_weight[held_out]
 
             def score() -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from sklearn.model_selection import ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils import assert_all_finite
 from sklearn.utils.validation import validate_data
 
@@ -91,3 +92,23 @@ def check_matrix(estimator: Any, X: Any, y: Any, *, reset: bool, n_threads: int 
         X = X.copy()
         X.sum_duplicates()
     return X, y
+
+
+def split_rows(estimator: Any, y: np.ndarray, sample_weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on (ascending) and rows to validate on, by the estimator's `validation_fraction`."""
+    splitter = StratifiedShuffleSplit if estimator._classifies else ShuffleSplit
+    split = splitter(test_size=estimator.validation_fraction, random_state=estimator.random_state)
+    training, held_out = next(split.split(np.zeros((len(y), 1)), y))
+    if sample_weight is not None:
+        if not np.any(sample_weight[held_out]):
+            raise ValueError(
+                "The sample weights for validation set are all zero, consider using a different random state."
+            )
+        training = training[sample_weight[training] != 0]
+    if len(training) == 0 or len(held_out) == 0:
+        raise ValueError(
+            f"Splitting {len(y)} samples into a train set and a validation set with validation_fraction="
+            f"{estimator.validation_fraction!r} led to an empty set ({len(training)} and {len(held_out)} samples). "
+            "Please either change validation_fraction, increase number of samples, or disable early_stopping."
+        )
+    return np.sort(training).astype(np.uint32), held_out
