@@ -105,6 +105,7 @@ class FactorModel(BaseEstimator):
         n_epochs: int,
         n_threads: int,
         score: Callable[[], float] | None = None,
+        keep_best: bool = True,
         tol: float | None = None,
         plan: Callable[[Task, Engine], Plan | None] | None = None,
         problem: dict[str, Any] | None = None,
@@ -119,6 +120,8 @@ class FactorModel(BaseEstimator):
         score : callable, optional
             Validation score after each epoch, larger is better. `n_iter_no_change` epochs without improvement by `tol`
             end the run, and the best epoch's weights are kept: ``best_iter_``.
+        keep_best : bool
+            False: `score` is only recorded, and the last weights stay.
         tol : float, optional
             Without `score`, of the training loss; None never stops.
         plan : callable, optional
@@ -135,7 +138,7 @@ class FactorModel(BaseEstimator):
             saver = Saver(self.checkpoint, problem or {}, f"{engine}, n_jobs={n_threads}", self)
             saver.restore_state()
             task.t = state.t
-        best = _Best(state)
+        best = _Best(state, keep_best)
         stopping = Stopping(
             tol=tol,
             patience=self.n_iter_no_change,
@@ -204,8 +207,8 @@ def _both(watch: Callable | None, callback: Callable | None) -> Callable | None:
 class _Best:
     """The best epoch's weights so far: a copy, made only while epochs still improve on it."""
 
-    def __init__(self, state: FactorState) -> None:
-        self._state, self._score, self._epochs = state, -math.inf, 0
+    def __init__(self, state: FactorState, keeps: bool = True) -> None:
+        self._state, self._keeps, self._score, self._epochs = state, keeps, -math.inf, 0
         self._kept: dict[str, np.ndarray] | None = None
         self.epoch = 0
 
@@ -214,6 +217,8 @@ class _Best:
         self._epochs += 1
         if score > self._score:
             self._score, self.epoch = score, self._epochs
+            if not self._keeps:
+                return score
             if self._kept is None:
                 self._kept = {name: array.copy() for name, array in self._state.arrays.items()}
             else:
