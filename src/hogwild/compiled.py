@@ -472,31 +472,43 @@ def _row_address(context: Any, builder: Any, matrix_type: Any, matrix: Any, inde
     return builder.gep(structure.data, [builder.mul(index, width)]), width
 
 
+def row_pointer(context: Any, builder: Any, weights_type: Any, weights: Any, index: Any) -> tuple[Any, Any]:
+    """Address and width of row `index` of a C-ordered matrix, or of a head and tail (steps/weights.py).
+
+    Of a head and tail: the head's row where the row's first element in the tail holds a slot.
+    """
+    if not is_split(weights_type):
+        return _row_address(context, builder, weights_type, weights, index)
+    head_type, tail_type = weights_type.types
+    head, tail = (builder.extract_value(weights, k) for k in range(2))
+    cold, width = _row_address(context, builder, tail_type, tail, index)
+    word, integer, prefix, mask = _bits(builder, cold, tail_type.dtype)
+    boxed = builder.icmp_unsigned("==", builder.and_(word, integer(prefix)), integer(prefix))
+    slot = builder.and_(word, integer(mask))
+    if integer.width == 32:
+        slot = builder.zext(slot, ir.IntType(64))
+    hot, _ = _row_address(context, builder, head_type, head, slot)
+    return builder.select(boxed, hot, cold), width
+
+
+def is_split(weights: Any) -> bool:
+    """Whether the compiler's type of `weights` is that of a head and tail."""
+    return isinstance(weights, types.BaseNamedTuple) and weights.fields == ("head", "tail")
+
+
 @intrinsic
 def row_of(typing_context, weights, f):
     """View of row `f` of a C-ordered matrix, or of a head and tail (steps/weights.py), to read and to change.
 
-    Of a head and tail: the head's row where the row's first element in the tail holds a slot. An intrinsic, for
-    functions without reference counts cannot return arrays.
+    An intrinsic, for functions without reference counts cannot return arrays.
     """
-    split = isinstance(weights, types.BaseNamedTuple)
-    if split and weights.fields != ("head", "tail"):
+    split = is_split(weights)
+    if isinstance(weights, types.BaseNamedTuple) and not split:
         return None  # vectors of several components are not added to indivisibly
     matrix_type = weights.types[1] if split else weights
 
     def codegen(context, builder, signature, args):
-        whole, index = args
-        matrix = builder.extract_value(whole, 1) if split else whole
-        address, width = _row_address(context, builder, matrix_type, matrix, index)
-        if split:
-            word, integer, prefix, mask = _bits(builder, address, matrix_type.dtype)
-            boxed = builder.icmp_unsigned("==", builder.and_(word, integer(prefix)), integer(prefix))
-            slot = builder.and_(word, integer(mask))
-            if integer.width == 32:
-                slot = builder.zext(slot, ir.IntType(64))
-            hot, _ = _row_address(context, builder, weights.types[0], builder.extract_value(whole, 0), slot)
-            address = builder.select(boxed, hot, address)
-        return _row_at(context, builder, matrix_type, address, width)
+        return _row_at(context, builder, matrix_type, *row_pointer(context, builder, weights, *args))
 
     return types.Array(matrix_type.dtype, 1, "C")(weights, types.uint64), codegen
 

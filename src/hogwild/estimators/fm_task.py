@@ -1,0 +1,300 @@
+"""From a factorisation machine's parameters to what the engine runs, and the scores of a fitted one."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+
+from hogwild.compiled import aligned_zeros, kernel
+from hogwild.engine.engines import Engine, Simulated
+from hogwild.engine.pool import thread_pool
+from hogwild.engine.runners import Plan
+from hogwild.engine.task import SHRINK, Merge, Task
+from hogwild.estimators.factors import FactorState
+from hogwild.losses import LOSSES, PIECEWISE_LINEAR, derivative_at, loss_id
+from hogwild.schedules import Schedule, schedule_id
+from hogwild.steps.base import MERGES, Work, make_work
+from hogwild.steps.fm import FmAdaGrad, FmFtrl, FmSettings, FmSgd, lanes_of, measure_row, width_of
+from hogwild.steps.products import row_weight
+from hogwild.steps.rows import Rows, feature, span, value
+
+UPDATE_RULES = {"adagrad": FmAdaGrad, "ftrl": FmFtrl}  # learning rates with an update rule of their own
+LARGE = 1 << 20  # bytes of the matrix from which on its rows are prefetched: a core's L2 cache
+COSTS = {FmSgd: 1.0, FmAdaGrad: 1.5, FmFtrl: 4.0}  # time of a step beside plain SGD's
+WIDTH = 1e-3  # of the difference that stands for the second derivative
+
+
+class FmOptions(NamedTuple):
+    """The parameters of a factorisation machine that shape the task."""
+
+    n_factors: int
+    loss: str
+    parameter: float
+    alpha: float
+    alpha_linear: float
+    alpha_l1: float
+    learning_rate: str
+    eta0: float
+    power_t: float
+    beta: float
+    linear: bool
+    fit_intercept: bool
+    normalize: bool
+
+    @property
+    def rule(self) -> type:
+        """Class of the model."""
+        return UPDATE_RULES.get(self.learning_rate, FmSgd)
+
+
+# ------------------------------------------------------------------------------------------------ state
+
+
+def new_state(
+    options: FmOptions, n_features: int, dtype: np.dtype, rng: np.random.Generator, scale: float, bias: float = 0.0
+) -> FactorState:
+    """Allocate a state: factors normal with deviation `scale`, linear weights 0, the bias given."""
+    rule, k = options.rule, options.n_factors
+    factors = aligned_zeros((n_features, width_of(k, dtype, rule is not FmSgd)), dtype)
+    intercept = np.zeros(2, dtype)
+    state = FactorState({"factors": factors, "intercept": intercept})
+    if rule is FmAdaGrad:
+        factors[:, lanes_of(k) : 2 * lanes_of(k)] = 1.0
+        intercept[1] = 1.0
+    weights = np.zeros((n_features, 1 + k), dtype)
+    draws = rng.standard_normal((n_features, k), dtype=np.float32)
+    np.multiply(draws, scale, out=weights[:, 1:], casting="same_kind")
+    set_weights(state, options, weights, bias)
+    return state
+
+
+def set_weights(state: FactorState, options: FmOptions, weights: np.ndarray, bias: float) -> None:
+    """Put ``[w, v_1, .., v_k]`` of each feature and the bias in place; FTRL starts from them with n = 0."""
+    factors, intercept, k = state.arrays["factors"], state.arrays["intercept"], options.n_factors
+    if options.rule is not FmFtrl:
+        factors[:, : 1 + k] = weights
+        intercept[0] = bias
+        return
+    n = lanes_of(k)
+    _, l2, l1 = shape_of(options, np.dtype(np.float64))[:, : 1 + k]
+    z = -weights.astype(np.float64) * (options.beta / options.eta0 + l2) - np.sign(weights) * l1
+    factors[:, : 1 + k] = z
+    factors[:, n : 2 * n] = 0.0
+    intercept[...] = -bias * options.beta / options.eta0, 0.0
+
+
+def weights_of(state: FactorState, options: FmOptions) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return linear weights (n_features,), factors (n_features, n_factors) and bias; copies."""
+    factors, intercept, k = state.arrays["factors"], state.arrays["intercept"], options.n_factors
+    if options.rule is not FmFtrl:
+        return factors[:, 0].copy(), factors[:, 1 : 1 + k].copy(), float(intercept[0])
+    n = lanes_of(k)
+    _, l2, l1 = shape_of(options, factors.dtype)[:, : 1 + k]
+    z, squares = factors[:, : 1 + k], factors[:, n : n + 1 + k]
+    divisor = (options.beta + np.sqrt(squares)) / options.eta0 + l2
+    weights = (-np.sign(z) * np.maximum(np.abs(z) - l1, 0) / divisor).astype(factors.dtype)
+    bias = -float(intercept[0]) / ((options.beta + math.sqrt(float(intercept[1]))) / options.eta0)
+    return weights[:, 0].copy(), weights[:, 1:].copy(), bias
+
+
+def shape_of(options: FmOptions, dtype: np.dtype) -> np.ndarray:
+    """Constants of the lanes: 1 for factors, L2 strength, L1 strength."""
+    k = options.n_factors
+    shape = aligned_zeros((3, lanes_of(k)), dtype)
+    shape[0, 1 : 1 + k] = 1.0
+    shape[1, 0], shape[1, 1 : 1 + k] = options.alpha_linear if options.linear else 0.0, options.alpha
+    shape[2, : 1 + k] = options.alpha_l1
+    return shape
+
+
+# ------------------------------------------------------------------------------------------------ task
+
+
+def settings_of(options: FmOptions, n_bytes: int) -> FmSettings:
+    """Settings as kernels see them."""
+    return FmSettings(
+        loss=loss_id(options.loss),
+        parameter=float(options.parameter),
+        value=None,
+        derivative=None,
+        n_factors=int(options.n_factors),
+        n_lanes=lanes_of(options.n_factors),
+        linear=bool(options.linear),
+        fit_intercept=bool(options.fit_intercept),
+        normalized=bool(options.normalize),
+        eta0=float(options.eta0),
+        beta=float(options.beta),
+        large=n_bytes > LARGE,
+    )
+
+
+def make_task(options: FmOptions, state: FactorState, rows: Rows) -> Task:
+    """Put state, rows and options together; the task changes the state's arrays in place."""
+    rule, arrays = options.rule, state.arrays
+    settings = settings_of(options, arrays["factors"].nbytes)
+    model = rule(**arrays, shape=shape_of(options, arrays["factors"].dtype), settings=settings)
+    schedule = Schedule(
+        kind=schedule_id(options.learning_rate),
+        eta0=float(options.eta0),
+        power_t=float(options.power_t),
+        alpha=float(options.alpha),
+        shift=1.0 / max(options.alpha * options.eta0, 1e-12) - 1.0,  # "optimal" starts at eta0
+        decay=0.0,
+        shrink=0.0,
+        shrink_by_eta=False,
+        average_from=math.inf,
+    )
+    return Task(
+        rows=rows,
+        model=model,
+        merges={name: Merge(*merge) for name, merge in MERGES[rule].items()},
+        lazy=(),
+        schedule=schedule,
+        n_features=len(arrays["factors"]),
+        n_columns=2 * settings.n_lanes,  # scratch for the sums of a row and of its squares
+        curvature_of=lambda rows, sample, features: curvature(rows, sample, options, state, features),
+        cost=COSTS[rule] / 2,
+        t=state.t,
+        settled=(),
+    )
+
+
+REPLICATED = 1 << 21  # bytes of the matrix up to which all of it is replicated
+MERGE_SHARE = 0.1  # of the time, for merges
+STEP_NS, MERGE_NS = 0.25, 0.3  # of a step, for each lane of a nonzero; of a merge, for each element
+
+
+def fm_plan(task: Task, engine: Engine) -> Plan | None:
+    """Interval and head: everything replicated where the matrix is small, else its hottest rows."""
+    if engine.interval is not None and engine.head is not None:
+        return None
+    n_threads = engine.n_replicas if isinstance(engine, Simulated) else 2
+    matrix = task.model.factors
+    width = matrix.shape[1]
+    row_ns = STEP_NS * task.row_length * task.n_columns
+    head = engine.head
+    if head is None and matrix.nbytes > REPLICATED and not getattr(engine, "deterministic", False):
+        head = REPLICATED // 4 // (width * matrix.itemsize)
+    n_hot = task.n_features if head is None else min(head, task.n_features)
+    wanted = MERGE_NS * n_hot * width / (MERGE_SHARE * row_ns)
+    interval = engine.interval or int(np.clip(1 << math.ceil(math.log2(max(wanted, 1.0))), 64, 8192 // n_threads))
+    return Plan(interval, None if head is None or head >= task.n_features else head)
+
+
+# ------------------------------------------------------------------------------------------------ curvature
+
+
+@kernel
+def _add_curvature(rows, sample, model, work, least, by_feature, by_bias):
+    """Sum ``l'' |d_p| |d|_1`` over the sample: d_p, the score's derivative with respect to the parameter p."""
+    settings, k, one = model.settings, np.uint64(model.settings.n_factors), np.uint64(1)
+    for place in range(np.uint64(sample.size)):
+        i = sample[place]
+        start, stop = span(rows, i)
+        y, score = rows.targets[i], float(measure_row(rows, i, model, work))
+        # r, from the place of the linear weight, which holds 1 / sqrt(r)
+        scale = 1.0
+        if settings.normalized:
+            total = 0.0
+            for j in range(start, stop):
+                total += value(rows, i, j) * value(rows, i, j)
+            scale = 1.0 / total if total > 0.0 else 1.0
+        length = 1.0 if settings.fit_intercept else 0.0
+        for j in range(start, stop):
+            f, x = np.uint64(feature(rows, j)), float(value(rows, i, j))
+            length += abs(x) * np.sqrt(scale) if settings.linear else 0.0
+            for c in range(one, k + one):
+                length += abs(scale * x * (work.scores[c] - x * model.factors[f, c]))
+        bend = (derivative_at(settings, y, score + WIDTH) - derivative_at(settings, y, score - WIDTH)) / (2 * WIDTH)
+        weight = max(bend, least) * length * row_weight(rows, i)
+        by_bias[0] += weight
+        for j in range(start, stop if by_feature.shape[0] else start):
+            f, x = np.uint64(feature(rows, j)), float(value(rows, i, j))
+            if settings.linear:
+                by_feature[f, 0] += weight * abs(x) * np.sqrt(scale)
+            for c in range(one, k + one):
+                by_feature[f, c] += weight * abs(scale * x * (work.scores[c] - x * model.factors[f, c]))
+
+
+def curvature(
+    rows: Rows, sample: np.ndarray, options: FmOptions, state: FactorState, features: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
+    """Row-sum bound of the curvature along each parameter at the present weights, from a sample of rows.
+
+    ``c_p = mean_i l''_i |d_ip| sum_q |d_iq|``, where d_ip is the derivative of row i's score with respect to p:
+    ``sqrt(r) x_j`` for w_j, ``r x_j (s_f - v_jf x_j)`` for v_jf. AdaGrad's and FTRL's steps are divided by sqrt(G) and
+    by FTRL's divisor, so their bounds are too; the sums themselves are added whole.
+    """
+    factors, k = state.arrays["factors"], options.n_factors
+    n, dtype = lanes_of(k), factors.dtype
+    work = make_work(2 * n, dtype)
+    model = plain_model(options, state)
+    count = len(factors) if features is None else len(features)
+    by_feature = np.zeros((len(factors) if count else 0, 1 + k), np.float32)
+    by_bias = np.zeros(1, np.float64)
+    least = PIECEWISE_LINEAR / SHRINK if LOSSES[options.loss].kinked else 0.0
+    _add_curvature(rows, sample, model, work, least, by_feature, by_bias)
+    size = max(1, len(sample))
+    rate = np.sqrt
+    if options.rule is FmFtrl:
+
+        def rate(squares):
+            return options.beta + np.sqrt(squares)
+
+    intercept = np.zeros(2, np.float32)
+    intercept[0] = by_bias[0] / size
+    found = np.zeros((count, factors.shape[1]), np.float32)
+    chosen = slice(None) if features is None else features
+    if count:
+        found[:, : 1 + k] = by_feature[chosen] / size
+    if options.rule is not FmSgd:
+        found[:, : 1 + k] /= rate(factors[chosen, n : n + 1 + k])
+        intercept[0] /= rate(state.arrays["intercept"][1])
+    return {"factors": found, "intercept": intercept}
+
+
+# ------------------------------------------------------------------------------------------------ scores
+
+
+def plain_model(options: FmOptions, state: FactorState) -> FmSgd:
+    """View (or, of FTRL, compute) the weights as a model that has them in its matrix."""
+    settings = settings_of(options, state.arrays["factors"].nbytes)
+    if options.rule is FmFtrl:
+        linear, factors, bias = weights_of(state, options)
+        return packed_model(settings, linear, factors, bias)
+    return FmSgd(
+        shape=np.zeros((3, settings.n_lanes), state.arrays["factors"].dtype), settings=settings, **state.arrays
+    )
+
+
+def packed_model(settings: FmSettings, linear: np.ndarray, factors: np.ndarray, bias: float) -> FmSgd:
+    """Put linear weights, factors and bias into a matrix as kernels see them."""
+    dtype, k = factors.dtype, settings.n_factors
+    matrix = aligned_zeros((len(factors), width_of(k, dtype, False)), dtype)
+    matrix[:, 0], matrix[:, 1 : 1 + k] = linear, factors
+    return FmSgd(matrix, np.array([bias, 0.0], dtype), np.zeros((3, settings.n_lanes), dtype), settings)
+
+
+@kernel
+def _write_scores(rows, first, last, model, work, scores):
+    for i in range(np.uint64(first), np.uint64(last)):
+        scores[i] = measure_row(rows, i, model, work)
+
+
+def score_rows(rows: Rows, model: FmSgd, n_threads: int = 1) -> np.ndarray:
+    """Scores of all rows, in their order."""
+    n, dtype = len(rows.targets), model.factors.dtype
+    scores = np.empty(n, dtype)
+    bounds = np.linspace(0, n, n_threads + 1).astype(int)
+    parts: list[tuple] = []
+    for low, high in pairwise(bounds):
+        work: Work = make_work(2 * model.settings.n_lanes, dtype)
+        parts.append((rows, low, high, model, work, scores))
+    thread_pool().run(_write_scores, parts)
+    return scores
+
+
+__all__ = ["FmOptions", "curvature", "fm_plan", "make_task", "new_state", "score_rows"]
