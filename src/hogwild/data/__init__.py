@@ -9,6 +9,7 @@ _PLACES = {
     "open": "hogwild.data.sources",
     "Batch": "hogwild.data.batch",
     "Columns": "hogwild.data.columns",
+    "FieldRows": "hogwild.data.field_rows",
     "HogFile": "hogwild.data.hog",
     "write_hog": "hogwild.data.hog_writer",
     "VowpalWabbit": "hogwild.data.vw",

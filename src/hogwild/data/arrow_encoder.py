@@ -68,6 +68,8 @@ class Encoder:
             raise DataError(path, found=f"two columns {twice!r}", expected="different names")
         chosen = (columns.label, columns.weight, columns.numeric, columns.categorical, columns.ignore, columns.crosses)
         self.sparse = sparse and not any(chosen) and self._has_sparse_layout()
+        if self.sparse and columns.fields:
+            raise DataError(path, found="rows in the sparse layout, which has no fields", expected="columns of a table")
         self.plan: list[Column] = []
         self.pairs: list[tuple[str, str]] = []
         if self.sparse:
@@ -86,6 +88,11 @@ class Encoder:
             return self.columns.n_features
         told = (self.schema.metadata or {}).get(b"hogwild.n_features")
         return int(told) if told else None
+
+    @property
+    def n_fields(self) -> int | None:
+        """Number of fields of entries; None where they have none."""
+        return len(self.plan) + len(self.pairs) if self.columns.fields else None
 
     @property
     def used(self) -> list[str]:
@@ -213,9 +220,12 @@ class Encoder:
         cursor = indptr[:-1].copy()
         indices, values = np.empty(int(indptr[-1]), np.uint32), np.empty(int(indptr[-1]), np.float32)
         n_features = np.uint64(self.columns.n_features)
-        for part in entries:
-            scatter(*part, n_features, self.columns.signed, cursor, indices, values)
-        return merge_repeats(Batch(indptr, indices, values, labels, weights))
+        fields = np.empty(len(indices) if self.columns.fields else 0, np.uint32)
+        for field, part in enumerate(entries):
+            signed = self.columns.signed
+            scatter(*part, n_features, signed, cursor, indices, values, np.uint32(field), fields)
+        batch = Batch(indptr, indices, values, labels, weights, fields)
+        return batch if self.columns.fields else merge_repeats(batch)
 
     def _column(self, part: Column, array: pa.Array) -> Entries:
         """Elements of a column; an empty list has none, a null one is missing."""

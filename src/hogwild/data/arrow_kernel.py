@@ -24,13 +24,18 @@ def count_present(ends, present, counts):
 
 
 @kernel
-def scatter(ends, present, hashes, values, n_features, signed, cursor, indices, out):
-    """Write the present elements to their rows' entries, of which ``cursor[i]`` is the next free one."""
+def scatter(ends, present, hashes, values, n_features, signed, cursor, indices, out, field, fields):
+    """Write the present elements to their rows' entries, of which ``cursor[i]`` is the next free one.
+
+    `fields` is empty where nobody asks for them.
+    """
     j = np.uint64(0)
     for i in range(np.uint64(ends.size)):
         while j < ends[i]:
             if present[j]:
                 indices[cursor[i]] = hashed_index(hashes[j], n_features)
                 out[cursor[i]] = values[j] * hashed_sign(hashes[j]) if signed else values[j]
+                if fields.size:
+                    fields[cursor[i]] = field
                 cursor[i] += _1
             j += _1

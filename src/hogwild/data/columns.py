@@ -40,6 +40,9 @@ class Columns:
         ``log2(1 + |x|)``, negative for negative x.
     missing : {"skip", "category"}, default "skip"
         An empty value gives no feature, or the feature ``column=``.
+    fields : bool, default False
+        Whether entries have fields, for field-aware models: columns of features are numbered from 0 in their order,
+        crosses after them. Entries whose hashes meet stay apart then. Not for JSON lines, which have no fixed columns.
     """
 
     label: str | None = None
@@ -52,6 +55,7 @@ class Columns:
     signed: bool = False
     transform: str = "none"
     missing: str = "skip"
+    fields: bool = False
 
     def __post_init__(self) -> None:
         """Make tuples of lists (JSON has no tuples) and check the settings."""

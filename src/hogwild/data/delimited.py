@@ -123,6 +123,14 @@ class Delimited:
         return self.columns.n_features
 
     @property
+    def n_fields(self) -> int | None:
+        """Number of fields of entries; None where they have none."""
+        if not self.columns.fields:
+            return None
+        _, roles, crosses, _ = layout(self.columns, self.column_names)
+        return sum(role in FEATURES for role in roles) + len(crosses)
+
+    @property
     def header_lines(self) -> int:
         """1 or 0."""
         return int(self.header)
@@ -212,6 +220,7 @@ class Delimited:
         n_rows = min(int(ends), (stop - part.start) // len(names) + 1)
         size = (n_rows + 1) * (sum(role in FEATURES for role in roles) + len(crosses))
         indices, values = np.empty(size, np.uint32), np.empty(size, np.float32)
+        fields = np.empty(size if self.columns.fields else 0, np.uint32)
         indptr, labels = np.zeros(n_rows + 2, np.uint64), np.empty(n_rows + 1)
         label_places = np.empty((n_rows + 1 if "label" in roles else 0, 2), np.uint64)
         weights = np.empty(n_rows + 1 if "weight" in roles else 0, np.float32)
@@ -220,8 +229,8 @@ class Delimited:
         while True:
             read = Read(
                 *read_rows(
-                    text, part.start, stop, plan, self._rules(), indices, values, indptr[1:], labels, label_places,
-                    weights, seen, amounts, np.empty(16, np.uint8), places, known,
+                    text, part.start, stop, plan, self._rules(), indices, values, fields, indptr[1:], labels,
+                    label_places, weights, seen, amounts, np.empty(16, np.uint8), places, known,
                 )
             )  # fmt: skip
             if read.unsure <= len(known):
@@ -248,7 +257,7 @@ class Delimited:
                 place = int(label_places[wrong, 0])
                 before = self.parse(part._replace(stop=line_start(text, part.start, place)))
                 return before if before.error >= 0 else before._replace(error=place, expected=reason)
-        batch = Batch(indptr[: rows + 1], indices[:entries], values[:entries], found, weights[:rows])
+        batch = Batch(indptr[: rows + 1], indices[:entries], values[:entries], found, weights[:rows], fields[:entries])
         return Parsed(batch, False, error, expected)
 
     def names(self, line: bytes) -> list[str]:

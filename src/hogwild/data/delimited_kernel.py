@@ -74,6 +74,7 @@ class Plan(NamedTuple):
     hashes: np.ndarray  # uint32: hash of ``column``
     missing: np.ndarray  # uint32: hash of ``column=``
     crosses: np.ndarray  # uint64, shape (n_crosses, 2): columns
+    fields: np.ndarray  # uint32: of columns, then of crosses
 
 
 class Layout(NamedTuple):
@@ -111,6 +112,7 @@ def layout(columns: Columns, names: tuple[str, ...] | None) -> Layout:
     lengths = np.array([len(prefix) for prefix in prefixes], np.uint64)
     states, pendings = np.empty(len(names), np.uint32), np.empty(len(names), np.uint64)
     begin_all(np.frombuffer(b"".join(prefixes) + bytes(8), np.uint8), np.cumsum(lengths), states, pendings)
+    owned = np.array([role in FEATURES for role in roles] + [True] * len(crosses), np.uint32)
     plan = Plan(
         np.array([_KINDS[role] for role in roles], np.uint8),
         states,
@@ -119,6 +121,7 @@ def layout(columns: Columns, names: tuple[str, ...] | None) -> Layout:
         hash_names(names),
         hash_names(prefixes),
         np.array([[names.index(name) for name in pair] for pair in crosses], np.uint64).reshape(-1, 2),
+        np.cumsum(owned, dtype=np.uint32) - owned,
     )
     return Layout(names, roles, crosses, plan)
 
@@ -155,13 +158,14 @@ def _logarithm(value):
 
 @strict_kernel
 def read_rows(
-    text, start, stop, plan, rules, indices, values, row_ends, labels, label_places, weights, seen, amounts, digits,
-    places, decided,
+    text, start, stop, plan, rules, indices, values, fields, row_ends, labels, label_places, weights, seen, amounts,
+    digits, places, decided,
 ):  # fmt: skip
     """Read the lines of ``text[start:stop]``.
 
-    `seen` and `amounts` take hash and value of each column's feature in a row, value 0 for none; `digits` a bin's text.
-    `places` takes place and kind of each number that only Python can round; `decided` holds the first ones' values.
+    `fields` is empty where nobody asks for them. `seen` and `amounts` take hash and value of each column's feature in a
+    row, value 0 for none; `digits` a bin's text. `places` takes place and kind of each number that only Python can
+    round; `decided` holds the first ones' values.
     """
     separator, quote, transform = np.uint8(rules.separator), rules.quote, rules.transform
     signed, n_features = rules.signed, np.uint64(rules.n_features)
@@ -259,6 +263,8 @@ def read_rows(
             if amount != np.float32(0.0):
                 indices[entry] = hashed_index(h, n_features)
                 values[entry] = amount * hashed_sign(h) if signed else amount
+                if fields.size:
+                    fields[entry] = plan.fields[column]
                 entry += _1
 
             column += _1
@@ -285,6 +291,8 @@ def read_rows(
                 h = cross_hash(seen[a], seen[b])
                 indices[entry] = hashed_index(h, n_features)
                 values[entry] = amount * hashed_sign(h) if signed else amount
+                if fields.size:
+                    fields[entry] = plan.fields[n_columns + i]
                 entry += _1
         if error != OK:
             break

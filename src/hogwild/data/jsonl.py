@@ -63,6 +63,8 @@ class JsonLines:
         """Make Columns of a dict (as JSON has it)."""
         if isinstance(self.columns, dict):
             object.__setattr__(self, "columns", Columns(**self.columns))
+        if self.columns.fields:
+            raise ValueError("JSON lines have no fixed columns that fields could be: fields=True is for tables and CSV")
 
     @property
     def n_features(self) -> int:

@@ -59,7 +59,7 @@ def from_table(data: Any, columns: Columns | None = None, *, batch_rows: int = 6
 
 def table_batches(data: Any, columns: Columns | None = None, batch_rows: int = 65_536) -> Iterator[Batch]:
     """Encode a table as `from_table` does, some rows at a time; at least one batch, be it empty."""
-    table = _arrow_table(data)
+    table = arrow_table(data)
     encoder = Encoder(table.schema, columns, "table")
     filled = [rows for rows in table.to_batches(batch_rows) if rows.num_rows]
     if not filled:
@@ -70,7 +70,7 @@ def table_batches(data: Any, columns: Columns | None = None, batch_rows: int = 6
         yield encoder.encode(rows)
 
 
-def _arrow_table(data: Any) -> Any:
+def arrow_table(data: Any) -> Any:
     """Return the table as Arrow's, without copying what has its layout already."""
     arrow = pyarrow()
     try:
