@@ -150,6 +150,8 @@ class FactorizationMachine(FactorModel):
             if not len(kept):
                 raise ValueError("found no row of weight above 0, expected at least one")
             kept = NONE if len(kept) == len(sample_weight) else kept
+        if self._classifies and len(kept) and np.all(targets[kept] == targets[kept[0]]):
+            raise ValueError("found rows of one class only among those to train on of weight above 0, expected two")
 
         rng = self._generator()
         self._state: FactorState = self._resized(self._state, data, rng) if warm else self._new_state(data, rng)
@@ -297,7 +299,8 @@ class FactorizationClassifier(ClassifierMixin):
         -------
         ndarray, shape (n_samples,)
         """
-        return self.classes_[(self.decision_function(X) > 0).astype(int)]
+        positive = self.decision_function(X) > 0
+        return self.classes_[positive.astype(int)]
 
     def predict_proba(self, X):
         """Return the probability of each class, ``1 / (1 + exp(-t))`` for ``classes_[1]``.

@@ -87,7 +87,8 @@ def check_matrix(estimator: Any, X: Any, y: Any, *, reset: bool, n_threads: int 
         "ensure_all_finite": not sparse,
         **more,
     }
-    X, y = validate_data(estimator, X, y, **options)
+    found = validate_data(estimator, X, y, **options)
+    X, y = found if isinstance(found, tuple) else (found, None)
     if sparse and not _check_nonzeros(X, n_threads, "Input X"):
         X = X.copy()
         X.sum_duplicates()
