@@ -79,7 +79,7 @@ class _Lanes:
 
 
 class _Row:
-    """Arguments of an intrinsic: rows and the number of one, the matrix, `shape`, the row's sums, n, further numbers."""
+    """Arguments of an intrinsic: rows, the number of one, the matrix, `shape`, the row's sums, n, further numbers."""
 
     def __init__(self, context: Any, builder: Any, kinds: Any, args: Any) -> None:
         self._context, self._builder, self._kinds, self._args = context, builder, kinds, args

@@ -14,7 +14,7 @@ from hogwild.engine.pool import thread_pool
 from hogwild.engine.runners import Plan
 from hogwild.engine.task import SHRINK, Merge, Task
 from hogwild.estimators.factors import FactorState
-from hogwild.losses import LOSSES, PIECEWISE_LINEAR, derivative_at, loss_id
+from hogwild.losses import LOSSES, PIECEWISE_LINEAR, derivative_at, loss_id, value_at
 from hogwild.schedules import Schedule, schedule_id
 from hogwild.steps.base import MERGES, Work, make_work
 from hogwild.steps.fm import FmAdaGrad, FmFtrl, FmSettings, FmSgd, lanes_of, measure_row, width_of
@@ -54,50 +54,45 @@ class FmOptions(NamedTuple):
 
 
 def new_state(
-    options: FmOptions, n_features: int, dtype: np.dtype, rng: np.random.Generator, scale: float, bias: float = 0.0
+    options: FmOptions, n_features: int, dtype: np.dtype, rng: np.random.Generator, scale: float
 ) -> FactorState:
-    """Allocate a state: factors normal with deviation `scale`, linear weights 0, the bias given."""
+    """Allocate a state: factors normal with deviation `scale`, linear weights and bias 0.
+
+    FTRL's sums z are such that its weights are these while n is 0.
+    """
     rule, k = options.rule, options.n_factors
+    n, draw_type = lanes_of(k), np.float32 if dtype == np.float32 else np.float64
     factors = aligned_zeros((n_features, width_of(k, dtype, rule is not FmSgd)), dtype)
-    intercept = np.zeros(2, dtype)
-    state = FactorState({"factors": factors, "intercept": intercept})
+    state = FactorState({"factors": factors, "intercept": np.zeros(2, dtype)})
     if rule is FmAdaGrad:
-        factors[:, lanes_of(k) : 2 * lanes_of(k)] = 1.0
-        intercept[1] = 1.0
-    weights = np.zeros((n_features, 1 + k), dtype)
-    draws = rng.standard_normal((n_features, k), dtype=np.float32)
-    np.multiply(draws, scale, out=weights[:, 1:], casting="same_kind")
-    set_weights(state, options, weights, bias)
+        factors[:, n : 2 * n] = 1.0
+        state.arrays["intercept"][1] = 1.0
+    for first in range(0, n_features, 65_536):  # no second array of the model's size
+        part = factors[first : first + 65_536, 1 : 1 + k]
+        drawn = rng.standard_normal(part.shape, dtype=draw_type) * draw_type(scale)
+        if rule is FmFtrl:
+            drawn = -drawn * (options.beta / options.eta0 + options.alpha) - np.sign(drawn) * options.alpha_l1
+        part[...] = drawn
     return state
 
 
-def set_weights(state: FactorState, options: FmOptions, weights: np.ndarray, bias: float) -> None:
-    """Put ``[w, v_1, .., v_k]`` of each feature and the bias in place; FTRL starts from them with n = 0."""
-    factors, intercept, k = state.arrays["factors"], state.arrays["intercept"], options.n_factors
-    if options.rule is not FmFtrl:
-        factors[:, : 1 + k] = weights
-        intercept[0] = bias
-        return
-    n = lanes_of(k)
-    _, l2, l1 = shape_of(options, np.dtype(np.float64))[:, : 1 + k]
-    z = -weights.astype(np.float64) * (options.beta / options.eta0 + l2) - np.sign(weights) * l1
-    factors[:, : 1 + k] = z
-    factors[:, n : 2 * n] = 0.0
-    intercept[...] = -bias * options.beta / options.eta0, 0.0
+def set_bias(state: FactorState, options: FmOptions, bias: float) -> None:
+    """Let training start at this bias."""
+    state.arrays["intercept"][0] = bias if options.rule is not FmFtrl else -bias * options.beta / options.eta0
 
 
 def weights_of(state: FactorState, options: FmOptions) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return linear weights (n_features,), factors (n_features, n_factors) and bias; copies."""
+    """Return linear weights (n_features,), factors (n_features, n_factors) and bias: views, FTRL's computed."""
     factors, intercept, k = state.arrays["factors"], state.arrays["intercept"], options.n_factors
     if options.rule is not FmFtrl:
-        return factors[:, 0].copy(), factors[:, 1 : 1 + k].copy(), float(intercept[0])
+        return factors[:, 0], factors[:, 1 : 1 + k], float(intercept[0])
     n = lanes_of(k)
     _, l2, l1 = shape_of(options, factors.dtype)[:, : 1 + k]
     z, squares = factors[:, : 1 + k], factors[:, n : n + 1 + k]
     divisor = (options.beta + np.sqrt(squares)) / options.eta0 + l2
     weights = (-np.sign(z) * np.maximum(np.abs(z) - l1, 0) / divisor).astype(factors.dtype)
     bias = -float(intercept[0]) / ((options.beta + math.sqrt(float(intercept[1]))) / options.eta0)
-    return weights[:, 0].copy(), weights[:, 1:].copy(), bias
+    return weights[:, 0], weights[:, 1:], bias
 
 
 def shape_of(options: FmOptions, dtype: np.dtype) -> np.ndarray:
@@ -261,21 +256,32 @@ def curvature(
 
 def plain_model(options: FmOptions, state: FactorState) -> FmSgd:
     """View (or, of FTRL, compute) the weights as a model that has them in its matrix."""
-    settings = settings_of(options, state.arrays["factors"].nbytes)
+    arrays, k = state.arrays, options.n_factors
+    matrix, intercept = arrays["factors"], arrays["intercept"]
     if options.rule is FmFtrl:
         linear, factors, bias = weights_of(state, options)
-        return packed_model(settings, linear, factors, bias)
-    return FmSgd(
-        shape=np.zeros((3, settings.n_lanes), state.arrays["factors"].dtype), settings=settings, **state.arrays
-    )
+        matrix = aligned_zeros((len(factors), width_of(k, factors.dtype, False)), factors.dtype)
+        matrix[:, 0], matrix[:, 1 : 1 + k] = linear, factors
+        intercept = np.array([bias, 0.0], factors.dtype)
+    settings = settings_of(options, matrix.nbytes)
+    return FmSgd(matrix, intercept, np.zeros((3, settings.n_lanes), matrix.dtype), settings)
 
 
-def packed_model(settings: FmSettings, linear: np.ndarray, factors: np.ndarray, bias: float) -> FmSgd:
-    """Put linear weights, factors and bias into a matrix as kernels see them."""
-    dtype, k = factors.dtype, settings.n_factors
-    matrix = aligned_zeros((len(factors), width_of(k, dtype, False)), dtype)
-    matrix[:, 0], matrix[:, 1 : 1 + k] = linear, factors
-    return FmSgd(matrix, np.array([bias, 0.0], dtype), np.zeros((3, settings.n_lanes), dtype), settings)
+@kernel
+def _sum_losses(rows, model, work):
+    total, weights = 0.0, 0.0
+    for i in range(np.uint64(rows.targets.size)):
+        weight = np.float64(row_weight(rows, i))
+        score = np.float64(measure_row(rows, i, model, work))
+        total += weight * value_at(model.settings, np.float64(rows.targets[i]), score)
+        weights += weight
+    return total, weights
+
+
+def mean_loss(rows: Rows, model: FmSgd) -> float:
+    """Mean loss of rows, by their weights."""
+    total, weights = _sum_losses(rows, model, make_work(2 * model.settings.n_lanes, model.factors.dtype))
+    return total / weights if weights else math.nan
 
 
 @kernel
@@ -297,4 +303,15 @@ def score_rows(rows: Rows, model: FmSgd, n_threads: int = 1) -> np.ndarray:
     return scores
 
 
-__all__ = ["FmOptions", "curvature", "fm_plan", "make_task", "new_state", "score_rows"]
+__all__ = [
+    "FmOptions",
+    "curvature",
+    "fm_plan",
+    "make_task",
+    "mean_loss",
+    "new_state",
+    "plain_model",
+    "score_rows",
+    "set_bias",
+    "weights_of",
+]

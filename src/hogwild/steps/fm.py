@@ -2,8 +2,8 @@
 
 ``score = b + sqrt(r) sum_j w_j x_j + r sum_{j<l} <v_j, v_l> x_j x_l``, with ``r = 1 / sum_j x_j^2`` where rows are
 scaled to unit length, else 1. The pairs cost as much as the row is long:
-``sum_{j<l} <v_j, v_l> x_j x_l = 1/2 sum_f (s_f^2 - sum_j (v_jf x_j)^2)``, ``s_f = sum_j v_jf x_j``. So the derivative of
-the score with respect to ``v_jf`` is ``r x_j (s_f - v_jf x_j)``, all of it at the weights before the step.
+``sum_{j<l} <v_j, v_l> x_j x_l = 1/2 sum_f (s_f^2 - sum_j (v_jf x_j)^2)``, ``s_f = sum_j v_jf x_j``. So the derivative
+of the score with respect to ``v_jf`` is ``r x_j (s_f - v_jf x_j)``, all of it at the weights before the step.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+
 from hogwild.compiled import LINE, inlined
 from hogwild.fm_vectors import (
     LEAST_LANES,
