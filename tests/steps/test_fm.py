@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hogwild.engine.order import draw_order
 from hogwild.engine.runners import SequentialRunner
 from hogwild.estimators.fm_task import (
+    MIXED,
     FmOptions,
     curvature,
     make_task,
@@ -272,7 +273,9 @@ def test_curvature_bounds_the_row_sums(rule):
     for i in range(X.shape[0]):
         gradient = twin.score_gradient(entries(X, i))
         p = 1 / (1 + math.exp(-twin.score(entries(X, i))))
-        length = p * (1 - p) * weights[i] * (1.0 + sum(map(abs, gradient.values())))
+        length = (
+            p * (1 - p) * weights[i] * (1.0 + sum(abs(d) * (MIXED if f else 1.0) for (_, f), d in gradient.items()))
+        )
         by_bias += length
         for place, derivative in gradient.items():
             expected[place] += length * abs(derivative)
