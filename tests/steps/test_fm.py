@@ -9,6 +9,7 @@ import pytest
 import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from naive_fm import Machine
 
 from hogwild.engine.order import draw_order
 from hogwild.engine.runners import SequentialRunner
@@ -26,7 +27,6 @@ from hogwild.estimators.fm_task import (
 )
 from hogwild.steps.fm import lanes_of, width_of
 from hogwild.steps.rows import as_rows
-from naive_fm import Machine
 
 RULES = {"adagrad": 0.3, "constant": 0.05, "ftrl": 0.5}
 TOLERANCE = {np.float32: 3e-5, np.float64: 1e-9}

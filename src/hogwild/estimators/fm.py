@@ -113,7 +113,7 @@ class _FM(FactorizationMachine):
         return make_task(self._fitted_options, self._state, rows)
 
     def _plan(self, task: Task, engine: Engine) -> Plan | None:
-        return fm_plan(task, engine)
+        return fm_plan(task, engine, threads_for(self.n_jobs, task.n_rows))
 
     def _row_scores(self, rows: Rows) -> np.ndarray:
         model = plain_model(self._fitted_options, self._state)
