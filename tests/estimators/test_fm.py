@@ -185,6 +185,16 @@ def test_warm_start_goes_on(clicks):
     assert bias == pytest.approx(1.0 + y.mean(), rel=1e-4)
 
 
+def test_warm_start_keeps_ftrl_weights_under_another_step(clicks):
+    X, y = clicks
+    model = FMClassifier(learning_rate="ftrl", max_iter=2, warm_start=True, random_state=0).fit(X, y)
+    before = model.factors_.copy(), model.coef_.copy()
+    none = np.zeros_like(X[:10].toarray())  # rows that touch nothing
+    model.set_params(eta0=0.01, alpha=0.1, alpha_l1=0.01, max_iter=1).fit(none, np.arange(10) % 2)
+    np.testing.assert_allclose(model.factors_, before[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model.coef_, before[1], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("changed", [{"n_factors": 4}, {"learning_rate": "ftrl"}])
 def test_warm_start_wants_the_same_shape(clicks, changed):
     X, y = clicks

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_fm import Machine
 
+from hogwild.engine.engines import Simulated
 from hogwild.engine.order import draw_order
-from hogwild.engine.runners import SequentialRunner
+from hogwild.engine.runners import Plan, ReplicasRunner, SequentialRunner
 from hogwild.estimators.fm_task import (
     MIXED,
     FmOptions,
@@ -211,6 +212,23 @@ def test_steps_agree_with_the_twin(rule, changed, dtype, kind):
         n = lanes_of(options.n_factors)
         found = state.arrays["factors"][:, n : n + 1 + options.n_factors]
         assert_near(found[:, 0 if options.linear else 1 :], twin.squares[:, 0 if options.linear else 1 :], tolerance)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_head_and_tail_are_the_matrix(rule, kind):
+    X, y, _ = problem(n_rows=40)
+    options = options_of(learning_rate=rule, n_factors=9)
+    rows = rows_of(X, y, None, np.float64, kind)
+    alone, split = (state_of(options, X.shape[1], np.float64) for _ in range(2))
+    run_epoch(options, alone, rows)
+    task, rng = make_task(options, split, rows), np.random.default_rng(0)
+    runner = ReplicasRunner(task, Simulated(1), 1, rng, Plan(interval=8, head=3))  # one replica: every delta whole
+    runner.run(draw_order(rng, task.n_rows, np.empty(0, np.uint32), False), 0, task.n_rows)
+    runner.finish()
+    for name, array in alone.arrays.items():
+        assert_near(split.arrays[name], array, 1e-6)
+    runner.close()
 
 
 def test_schedules_divide_the_step():

@@ -22,6 +22,7 @@ from hogwild.estimators.factors import FactorState
 from hogwild.estimators.fm_task import (
     FmOptions,
     fm_plan,
+    keep_weights,
     make_task,
     mean_loss,
     new_state,
@@ -100,6 +101,8 @@ class _FM(FactorizationMachine):
                 f"found n_factors={options.n_factors} and learning_rate={options.learning_rate!r}, expected those of "
                 f"the weights to go on from: n_factors={before.n_factors}, learning_rate={before.learning_rate!r}"
             )
+        if options.learning_rate == "ftrl":
+            keep_weights(state, before, options)
         self._fitted_options = options
         return state
 
@@ -245,8 +248,9 @@ class FMClassifier(FactorizationClassifier, _FM):
     -----
     X is a matrix, sparse or dense, or a table of numbers; categories come in through
     ``sklearn.preprocessing.OneHotEncoder`` or a hasher. It is read as float32, and so are all weights. Numeric features
-    should be scaled: a factor's gradient grows with the square of the row's length. Memory: ``8 (n_factors + 1)`` bytes
-    for each feature, up to the next 64 (plain SGD: half).
+    should be scaled: a factor's gradient grows with the square of the row's length. A feature takes
+    ``8 (n_factors + 1)`` bytes, up to the next 64 (plain SGD: ``4 (n_factors + 1)``): 7, 15 or 23 factors fill their
+    cache lines, and 8 need twice the memory of 7.
 
     References
     ----------

@@ -95,6 +95,20 @@ def weights_of(state: FactorState, options: FmOptions) -> tuple[np.ndarray, np.n
     return weights[:, 0], weights[:, 1:], bias
 
 
+def keep_weights(state: FactorState, before: FmOptions, options: FmOptions) -> None:
+    """Change FTRL's sums z such that its weights stay as they are under other step sizes and penalties."""
+    names = ("alpha", "alpha_linear", "alpha_l1", "eta0", "beta", "linear")
+    if all(getattr(before, name) == getattr(options, name) for name in names):
+        return
+    factors, intercept, k = state.arrays["factors"], state.arrays["intercept"], options.n_factors
+    linear, rest, bias = weights_of(state, before)
+    weights, n = np.column_stack([linear, rest]), lanes_of(k)
+    _, l2, l1 = shape_of(options, factors.dtype)[:, : 1 + k]
+    divisor = (options.beta + np.sqrt(factors[:, n : n + 1 + k])) / options.eta0 + l2
+    factors[:, : 1 + k] = -weights * divisor - np.sign(weights) * l1
+    intercept[0] = -bias * (options.beta + math.sqrt(float(intercept[1]))) / options.eta0
+
+
 def shape_of(options: FmOptions, dtype: np.dtype) -> np.ndarray:
     """Constants of the lanes: 1 for factors, L2 strength, L1 strength."""
     k = options.n_factors
@@ -316,6 +330,7 @@ __all__ = [
     "FmOptions",
     "curvature",
     "fm_plan",
+    "keep_weights",
     "make_task",
     "mean_loss",
     "new_state",
