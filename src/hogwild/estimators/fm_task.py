@@ -180,9 +180,9 @@ STEP_NS, MERGE_NS = 0.25, 0.3  # of a step, for each lane of a nonzero; of a mer
 def fm_plan(task: Task, engine: Engine, n_threads: int = 2) -> Plan | None:
     """Interval and head of replicas: everything where the matrix is small, else its hottest rows.
 
-    On a click log of 39 entries a row, 8 factors, AdaGrad, merging the copies of 2,000 features every 2,048 rows cost two
-    threads 12 % more processor time than one thread took; a head of 4,096 among 1,000,000 features 90 % more, half
-    again what a head of 512 did (on a machine busy with other work).
+    On a click log of 39 entries a row, 8 factors and AdaGrad, copies of 2,000 features, merged every 2,048 rows, cost
+    two threads 12 to 25 % more processor time than one thread; of 1,000,000 features a head of 4,096 cost 90 % more,
+    one of 512 50 to 60 % (on a machine busy with other work).
     """
     if getattr(engine, "deterministic", False) or (engine.interval is not None and engine.head is not None):
         return None
