@@ -180,9 +180,9 @@ STEP_NS, MERGE_NS = 0.25, 0.3  # of a step, for each lane of a nonzero; of a mer
 def fm_plan(task: Task, engine: Engine, n_threads: int = 2) -> Plan | None:
     """Interval and head of replicas: everything where the matrix is small, else its hottest rows.
 
-    On a click log of 39 entries a row, 8 factors and AdaGrad, copies of 2,000 features, merged every 2,048 rows, cost
-    two threads 12 to 25 % more processor time than one thread; of 1,000,000 features a head of 4,096 cost 90 % more,
-    one of 512 50 to 60 % (on a machine busy with other work).
+    On a click log of 39 entries a row, 8 factors and AdaGrad, on a machine busy with other work: copies of 2,000
+    features, merged every 2,048 rows, cost two threads 12 to 25 % more processor time than one thread; of 1,000,000
+    features, heads of 256 and of 1,024 cost a third more in a run in which one of 4,096 cost 90 %.
     """
     if getattr(engine, "deterministic", False) or (engine.interval is not None and engine.head is not None):
         return None
