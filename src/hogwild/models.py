@@ -2,6 +2,11 @@
 
 The arrays are those of the training state, feature-major, so that a loaded estimator predicts and goes on learning with
 the same bits. All else stands in safetensors' metadata, each entry JSON text: see `describe`.
+
+A class of models with a state of its own says what is saved: ``_saved_names``, fitted attributes that JSON can hold
+(see `encoding.encode`); ``_saved_arrays()``, all arrays by name; ``_restore_arrays(arrays)``, which takes them back when
+parameters and attributes are set, and raises ValueError or KeyError where they make no model; ``_array_parameters``,
+parameters that are among the arrays. The row clock ``_state.t`` is seen to here.
 """
 
 from __future__ import annotations
@@ -31,6 +36,11 @@ CLASSES = {
     "LinearSVR": "hogwild.estimators.linear_svr",
     "LogisticRegression": "hogwild.estimators.logistic_regression",
     "Ridge": "hogwild.estimators.ridge",
+    "FMClassifier": "hogwild.estimators.fm",
+    "FMRegressor": "hogwild.estimators.fm",
+    "FFMClassifier": "hogwild.estimators.ffm",
+    "FFMRegressor": "hogwild.estimators.ffm",
+    "MatrixFactorization": "hogwild.estimators.matrix_factorization",
 }  # what load may build
 
 _FITTED = (
@@ -77,11 +87,12 @@ def save(
     extra: Mapping[str, Any] | None = None,
     arrays: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write a fitted estimator to a file, which appears whole or not at all.
+    r"""Write a fitted estimator to a file, which appears whole or not at all.
 
     Parameters
     ----------
-    estimator : SGDClassifier, SGDRegressor, LinearSVC, LinearSVR, LogisticRegression or Ridge
+    estimator : SGDClassifier, SGDRegressor, LinearSVC, LinearSVR, LogisticRegression, Ridge, FMClassifier, \
+            FMRegressor, FFMClassifier, FFMRegressor or MatrixFactorization
         A callback and a RandomState object are left out: the loaded estimator has None in their place. A loss of your
         own is saved by name: the loaded estimator predicts, and trains on once ``set_params(loss=...)`` has given it.
     path : str or path-like
@@ -126,6 +137,8 @@ def save(
     arrays |= {f"{_OWN}{key}": np.ascontiguousarray(array) for key, array in own.items()}
     absent, parameters = [], {}
     for key, value in estimator.get_params(deep=False).items():
+        if key in getattr(estimator, "_array_parameters", ()):
+            continue
         if key == "loss" and isinstance(value, tuple):
             value = SavedLoss(own_loss(*value).name)
         try:
@@ -142,7 +155,7 @@ def save(
         "feature_names": getattr(estimator, "feature_names_in_", np.array([])).tolist() or None,
         "fitted": _fitted(estimator),
         "state": _clocks(estimator),
-        "sparsified": hasattr(estimator.coef_, "toarray"),
+        "sparsified": hasattr(getattr(estimator, "coef_", None), "toarray"),
         "extra": dict(extra or {}),
     }
     write(path, about, arrays)
@@ -157,8 +170,9 @@ def load(path: str | os.PathLike[str]) -> BaseEstimator:
 
     Returns
     -------
-    SGDClassifier, SGDRegressor, LinearSVC, LinearSVR, LogisticRegression or Ridge
-        Fitted; `partial_fit` goes on where the saved one stood.
+    estimator
+        Fitted, of the class that was saved; `partial_fit` (or `fit` with `warm_start`) goes on where the saved one
+        stood.
 
     Raises
     ------
@@ -242,7 +256,14 @@ def _has_state(estimator: BaseEstimator) -> bool:
     return hasattr(estimator, "_state")
 
 
+def _saves_itself(kind: Any) -> bool:
+    """Whether a class says itself what is saved of it."""
+    return hasattr(kind, "_restore_arrays")
+
+
 def _fitted(estimator: BaseEstimator) -> dict[str, Any]:
+    if _saves_itself(estimator):
+        return {key: encode(getattr(estimator, key)) for key in estimator._saved_names if hasattr(estimator, key)}
     names = _FITTED if _has_state(estimator) else _DUAL
     values = {key: getattr(estimator, key) for key in names if hasattr(estimator, key)}
     arrays = () if _has_state(estimator) else _shown(estimator)
@@ -259,6 +280,8 @@ def _shown(estimator: BaseEstimator) -> dict[str, np.ndarray]:
 def _clocks(estimator: BaseEstimator) -> dict[str, Any]:
     if not _has_state(estimator):
         return {}
+    if _saves_itself(estimator):
+        return {"t": encode(estimator._state.t)}
     return {key: encode(getattr(estimator._state, key)) for key in _CLOCKS} | {
         "searched_at": encode(getattr(estimator, "_searched_at", None))
     }
@@ -266,6 +289,8 @@ def _clocks(estimator: BaseEstimator) -> dict[str, Any]:
 
 def _arrays(estimator: BaseEstimator) -> dict[str, np.ndarray]:
     """Arrays of the training state, and `coef_`, `intercept_` where the user has put others than follow from it."""
+    if _saves_itself(estimator):
+        return {name: np.ascontiguousarray(array) for name, array in estimator._saved_arrays().items()}
     if not _has_state(estimator):
         return {f"{_SHOWN_AS}{name}": np.ascontiguousarray(array) for name, array in _shown(estimator).items()}
     state = estimator._state
@@ -326,7 +351,7 @@ def _build(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> BaseEstimato
 
     kind = getattr(importlib.import_module(CLASSES[about["class"]]), about["class"])
     estimator = kind(**{key: decode(value) for key, value in about["parameters"].items()})
-    names = _FITTED if about["state"] else _DUAL
+    names = kind._saved_names if _saves_itself(kind) else _FITTED if about["state"] else _DUAL
     for key in about["fitted"]:
         if key not in names:
             raise ValueError(f"unknown attribute {key}")
@@ -335,6 +360,10 @@ def _build(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> BaseEstimato
         estimator.classes_ = decode_labels(about["classes"])
     if about["feature_names"] is not None:
         estimator.feature_names_in_ = np.array(about["feature_names"], dtype=object)
+    if _saves_itself(kind):
+        estimator._restore_arrays({name: array for name, array in arrays.items() if not name.startswith(_OWN)})
+        estimator._state.t = decode(about["state"]["t"])
+        return estimator
     if not about["state"]:
         return _build_shown(estimator, about, arrays)
     if about["state"]["searched_at"] is not None:

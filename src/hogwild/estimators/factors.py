@@ -27,6 +27,7 @@ from hogwild.estimators.threads import counted
 FACTOR_ENGINES = Sequential | Replicas | Shared | Simulated
 NAMES = {"auto", *(name for name, engine in ENGINES.items() if isinstance(engine, FACTOR_ENGINES))}
 MAX_INT = np.iinfo(np.int32).max
+_IN_STATE = "state."  # in front of the names of the state's arrays in model files
 
 
 @dataclass
@@ -91,6 +92,26 @@ class FactorModel(BaseEstimator):
         "checkpoint": [Checkpoint, None],
         "warm_start": ["boolean"],
     }
+
+    _saved_names: ClassVar[tuple[str, ...]] = (
+        "n_features_in_",
+        "n_iter_",
+        "loss_curve_",
+        "progressive_curve_",
+        "validation_scores_",
+        "best_iter_",
+        "n_threads_",
+        "engine_",
+    )  # fitted attributes in model files
+
+    def _saved_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays of a model file: the state's; a subclass adds its own."""
+        return {f"{_IN_STATE}{name}": array for name, array in self._state.arrays.items()}
+
+    def _restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what `_saved_arrays` returned; ValueError or KeyError where it makes no model."""
+        names = {name for name in arrays if name.startswith(_IN_STATE)}
+        self._state = FactorState({name.removeprefix(_IN_STATE): aligned_copy(arrays[name]) for name in sorted(names)})
 
     def _generator(self) -> np.random.Generator:
         """Random numbers of one fit: initial weights first, then orders."""

@@ -15,6 +15,7 @@ from hogwild.engine.task import Task
 from hogwild.estimators.factorization_machine import DTYPE, FactorizationMachine
 from hogwild.estimators.factors import FactorState
 from hogwild.estimators.ffm_task import (
+    empty_state,
     ffm_loss,
     ffm_plan,
     ffm_scores,
@@ -33,6 +34,13 @@ class FieldAware(FactorizationMachine):
     """Rows with fields, blocks of weights, and what is shown of them."""
 
     _loss: ClassVar[str]
+    _saved_names: ClassVar[tuple[str, ...]] = (
+        *FactorizationMachine._saved_names,
+        "form_",
+        "n_fields_",
+        "_n_factors",
+    )
+    _array_parameters: ClassVar[tuple[str, ...]] = ("fields",)
     _parameter_constraints: ClassVar[dict] = {
         **{
             name: constraint
@@ -160,6 +168,37 @@ class FieldAware(FactorizationMachine):
 
     def _mean_loss(self, rows: Rows) -> float:
         return ffm_loss(rows, self._state, **self._sizes, loss=self._loss)
+
+    # ------------------------------------------------------------------------------------------ model files
+
+    def _saved_arrays(self) -> dict[str, np.ndarray]:
+        arrays = super()._saved_arrays()
+        if self.fields is not None:
+            arrays["fields"] = self.fields_
+        if hasattr(self, "vocabulary_"):
+            arrays["vocabulary"] = self.vocabulary_
+        return arrays
+
+    def _restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        super()._restore_arrays(arrays)
+        state = self._state.arrays
+        new = empty_state(1, self.n_fields_, self._n_factors, linear=bool(self.linear_terms)).arrays
+        n_features, sizes = len(state["blocks"]), {name: array.shape for name, array in state.items()}
+        expected = {
+            name: (n_features if len(array.shape) > 1 and len(array) else len(array), *array.shape[1:])
+            for name, array in new.items()
+        }
+        if sizes != expected or any(array.dtype != DTYPE for array in state.values()):
+            raise ValueError(f"weights of shapes {sizes}, expected {expected}, float32")
+        if "vocabulary" in arrays:
+            self.vocabulary_ = arrays["vocabulary"]
+            if self.vocabulary_.shape != (n_features,) or self.vocabulary_.dtype != np.uint64:
+                raise ValueError(f"a vocabulary of {self.vocabulary_.size} features, expected {n_features}")
+        if self.form_ == "matrix":
+            self.fields = arrays.get("fields")
+            self.fields_ = field_of_columns(self.fields, self.n_features_in_)
+            if self.n_features_in_ > n_features or self.fields_.max() >= self.n_fields_:
+                raise ValueError(f"more columns or fields than the {n_features} and {self.n_fields_} of the weights")
 
     # ------------------------------------------------------------------------------------------ what is shown
 
