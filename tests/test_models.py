@@ -16,9 +16,12 @@ from safetensors.numpy import save as to_bytes
 from sklearn.exceptions import NotFittedError
 
 import hogwild
-from hogwild.data import make_rcv1_like
+from hogwild.data import Columns, FieldRows, make_rcv1_like
+from hogwild.encoding import pack_ids, unpack_ids
 from hogwild.engine import Replicas
+from hogwild.estimators.ffm import FFMClassifier, FFMRegressor
 from hogwild.models import ModelError, describe
+from hogwild.storage import digest
 
 X, NUMBERS = make_rcv1_like(600, 200, row_length=15, n_classes=3)
 LABELS = {
@@ -285,7 +288,8 @@ def test_kill_while_saving_leaves_a_whole_file(tmp_path):
     script = textwrap.dedent(
         f"""
         import hogwild
-        from hogwild.data import make_rcv1_like
+        from hogwild.data import Columns, FieldRows, make_rcv1_like
+from hogwild.encoding import pack_ids, unpack_ids
         X, y = make_rcv1_like(300, 400_000)
         clf = hogwild.SGDClassifier(loss="log_loss", max_iter=1, tol=None).fit(X, y)
         hogwild.save(clf, {str(path)!r})
@@ -300,3 +304,113 @@ def test_kill_while_saving_leaves_a_whole_file(tmp_path):
             time.sleep(wait)
             child.kill()
         assert hogwild.load(path).coef_.shape == (1, 400_000)
+
+
+# ---------------------------------------------------------------------------------------------------- models of factors
+
+
+def clicks():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"site": rng.choice(list("abcd"), 300), "day": rng.choice(list("xyz"), 300)})
+    return frame, np.where((frame.site > "b") == (frame.day == "x"), "yes", "no")
+
+
+def factor_models():
+    frame, y = clicks()
+    one_hot = pd.get_dummies(frame).to_numpy(np.float32)
+    rows = FieldRows.from_table(frame, Columns(bits=10)).numbered()
+    numbers = np.where(y == "yes", 2.5, -1.0)
+    fields = np.array([0] * 4 + [1] * 3)
+    settings = {"random_state": 0, "max_iter": 4}
+    return {
+        "table": (FFMClassifier(**settings), frame, y),
+        "matrix": (FFMClassifier(fields, linear_terms=True, **settings), one_hot, y),
+        "own fields": (FFMClassifier(n_factors=6, class_weight="balanced", **settings), one_hot, y == "yes"),
+        "rows": (FFMClassifier(early_stopping=True, **settings), rows, y),
+        "regressor": (FFMRegressor(list(fields), normalize=False, **settings), one_hot, numbers),
+    }
+
+
+FACTORS = ["table", "matrix", "own fields", "rows", "regressor"]
+
+
+def assert_same_factors(a, b):
+    names = vars(a).keys() - {"step_seconds_"}
+    assert names == vars(b).keys() - {"step_seconds_"}
+    for name in names - {"_state"}:
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name)
+    assert a._state.t == b._state.t
+    assert a._state.arrays.keys() == b._state.arrays.keys()
+    for name, array in a._state.arrays.items():
+        np.testing.assert_array_equal(array, b._state.arrays[name], err_msg=name)
+        assert b._state.arrays[name].ctypes.data % 64 == 0 or not array.size
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_models_of_factors(tmp_path, name):
+    model, X, y = factor_models()[name]
+    loaded = reloaded(model.fit(X, y), tmp_path, extra={"note": 1})
+    assert_same_factors(model, loaded)
+    np.testing.assert_array_equal(loaded.predict(X), model.predict(X))
+    for each in (model, loaded):
+        each.set_params(warm_start=True, random_state=1).fit(X, y)
+    assert_same_factors(model, loaded)
+    about = describe(tmp_path / "model")
+    assert (about["class"], about["extra"], about["absent"]) == (type(model).__name__, {"note": 1}, [])
+    assert about["fitted"]["n_fields_"] == (7 if name == "own fields" else 2)
+
+
+@pytest.mark.parametrize("name", FACTORS)
+def test_arrays_that_make_no_model_of_factors(tmp_path, name):
+    model, X, y = factor_models()[name]
+    hogwild.save(model.fit(X, y), tmp_path / "model")
+
+    def narrower(arrays):
+        arrays["state.blocks"] = arrays["state.blocks"][:, :-1]
+
+    def fewer(arrays):
+        arrays["state.blocks"] = arrays["state.blocks"][:-1]
+
+    def none(arrays):
+        del arrays["state.blocks"]
+
+    def wide(arrays):
+        arrays["state.blocks"] = arrays["state.blocks"].astype(np.float64)
+
+    with safe_open(tmp_path / "model", "np") as file:
+        texts, whole = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    for change in (narrower, fewer, none, wide):
+        arrays = {key: np.ascontiguousarray(array) for key, array in whole.items()}
+        change(arrays)
+        arrays = {key: np.ascontiguousarray(array) for key, array in arrays.items()}
+        texts["digest"] = digest(texts, arrays)
+        (tmp_path / "altered").write_bytes(to_bytes(arrays, texts))
+        with pytest.raises(ModelError, match="makes no model"):
+            hogwild.load(tmp_path / "altered")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        np.arange(5),
+        np.array([3, -1]),
+        np.array(["a", "", "häm"]),
+        np.array(["a", "bb"], object),
+        np.array([1, 2], object),
+        np.array([], "<U1"),
+    ],
+)
+def test_packed_ids(ids):
+    found = unpack_ids("users", {key: array.copy() for key, array in pack_ids("users", ids).items()})
+    assert found.tolist() == ids.tolist()
+    assert found.dtype.kind == ("i" if ids.dtype.kind == "O" and isinstance(ids[0], int) else ids.dtype.kind)
+
+
+def test_ids_of_no_known_kind():
+    for ids in (np.array([1.5]), np.array(["a", 1], object), np.array([None], object)):
+        with pytest.raises(TypeError, match="cannot save ids"):
+            pack_ids("users", ids)
+    with pytest.raises(KeyError):
+        unpack_ids("users", {})
+    with pytest.raises(ValueError, match="do not end"):
+        unpack_ids("users", {"users.text": np.zeros(3, np.uint8), "users.ends": np.array([4], np.uint64)})

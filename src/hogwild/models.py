@@ -4,8 +4,8 @@ The arrays are those of the training state, feature-major, so that a loaded esti
 the same bits. All else stands in safetensors' metadata, each entry JSON text: see `describe`.
 
 A class of models with a state of its own says what is saved: ``_saved_names``, fitted attributes that JSON can hold
-(see `encoding.encode`); ``_saved_arrays()``, all arrays by name; ``_restore_arrays(arrays)``, which takes them back when
-parameters and attributes are set, and raises ValueError or KeyError where they make no model; ``_array_parameters``,
+(see `encoding.encode`); ``_saved_arrays()``, all arrays by name; ``_restore_arrays(arrays)``, which takes them back
+once parameters and attributes are set (ValueError or KeyError where they make no model); ``_array_parameters``,
 parameters that are among the arrays. The row clock ``_state.t`` is seen to here.
 """
 

@@ -116,10 +116,16 @@ class Saver:
         Engine and threads; they have to be the same where the result is to have the same bits.
     estimator : BaseSGD or FactorModel
         Whose state it is.
+    best : object, optional
+        With the weights of the best epoch so far: ``named()`` returns them, ``resume(arrays, scores)`` takes them and
+        the scores of the epochs that have run.
     """
 
-    def __init__(self, checkpoint: Checkpoint, problem: dict[str, Any], engine: str, estimator: Any) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, problem: dict[str, Any], engine: str, estimator: Any, best: Any = None
+    ) -> None:
         self._checkpoint, self._problem, self._engine, self._estimator = checkpoint, problem, engine, estimator
+        self._best = best
         self._due = time.monotonic() + checkpoint.every
         self._found = checkpoint.newest() if checkpoint.resume else None
         if self._found is not None:
@@ -164,11 +170,12 @@ class Saver:
         task, runner = training.task, training.runner
         training.position = _position(about["position"])
         task.schedule = task.schedule._replace(eta0=about["eta0"])
+        if self._best is not None:
+            self._best.resume(_under("best.", arrays), training.position.outcome["scores"])
         if about["widest"] is not None:  # the batches that were wider may not be read again
             training.source.widest = max(training.source.widest, about["widest"])
         if about["exact"]:
-            own = "engine."
-            runner.restore({name.removeprefix(own): array for name, array in arrays.items() if name.startswith(own)})
+            runner.restore(_under("engine.", arrays))
 
     def __call__(self, training: Training, last: bool) -> None:
         """Write a checkpoint if one is due."""
@@ -180,6 +187,8 @@ class Saver:
         arrays = {f"model.{name}": array for name, array in state.named().items()}
         if runner.exact:
             arrays |= {f"engine.{name}": array for name, array in runner.state().items()}
+        if self._best is not None:
+            arrays |= {f"best.{name}": array for name, array in self._best.named().items()}
         about = {
             "problem": self._problem,
             "position": _texts(asdict(training.snapshot())),
@@ -194,6 +203,11 @@ class Saver:
         }
         self._checkpoint.write(about, arrays)
         self._due = time.monotonic() + self._checkpoint.every
+
+
+def _under(prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def _texts(value: Any) -> Any:

@@ -55,10 +55,10 @@ class FactorizationMachine(FactorModel):
 
         `reset` is true in `fit`: `n_features_in_` and names are set then, and compared otherwise.
         """
-        if isinstance(y, str):
-            return check_matrix(self, X, y, reset=reset, n_threads=n_threads, dtype=DTYPE)[0]
-        numeric = not self._classifies
-        return check_matrix(self, X, y, reset=reset, n_threads=n_threads, dtype=DTYPE, y_numeric=numeric)
+        more = {} if isinstance(y, str) else {"y_numeric": not self._classifies}
+        with np.errstate(over="ignore"):  # what float32 has no room for is found to be infinite
+            X, found = check_matrix(self, X, y, reset=reset, n_threads=n_threads, dtype=DTYPE, **more)
+        return X if isinstance(y, str) else (X, found)
 
     def _kernel_rows(self, data: Any, targets: np.ndarray, weights: np.ndarray | None) -> Rows:
         """Return what `_check_data` returned as kernels see it; no `weights`: all are 1."""
@@ -147,8 +147,6 @@ class FactorizationMachine(FactorModel):
             score = self._scorer(self._kernel_rows(data[chosen], targets[chosen], part))
         if sample_weight is not None and not len(kept):
             kept = np.flatnonzero(sample_weight).astype(np.uint32)
-            if not len(kept):
-                raise ValueError("found no row of weight above 0, expected at least one")
             kept = NONE if len(kept) == len(sample_weight) else kept
         if self._classifies and len(kept) and np.all(targets[kept] == targets[kept[0]]):
             raise ValueError("found rows of one class only among those to train on of weight above 0, expected two")

@@ -154,12 +154,11 @@ class FactorModel(BaseEstimator):
         """
         engine = resolve_factor_engine(self.engine, n_threads)
         state: FactorState = self._state
-        saver = None
+        saver, best = None, _Best(state, keep_best)
         if self.checkpoint is not None:
-            saver = Saver(self.checkpoint, problem or {}, f"{engine}, n_jobs={n_threads}", self)
+            saver = Saver(self.checkpoint, problem or {}, f"{engine}, n_jobs={n_threads}", self, best)
             saver.restore_state()
             task.t = state.t
-        best = _Best(state, keep_best)
         stopping = Stopping(
             tol=tol,
             patience=self.n_iter_no_change,
@@ -246,6 +245,17 @@ class _Best:
                 for name, array in self._state.arrays.items():
                     self._kept[name][...] = array
         return score
+
+    def named(self) -> dict[str, np.ndarray]:
+        """Arrays of the best epoch by name, none where nothing is kept."""
+        return self._kept or {}
+
+    def resume(self, arrays: dict[str, np.ndarray], scores: list[float]) -> None:
+        """Go on behind epochs with these scores, the best of which had these weights."""
+        if scores:
+            self._epochs, self.epoch, self._score = len(scores), int(np.argmax(scores)) + 1, max(scores)
+        if arrays and self._keeps:
+            self._kept = {name: array.copy() for name, array in arrays.items()}
 
     def restore(self, outcome: Outcome) -> None:
         """Put the best epoch's weights back, if later epochs have changed them."""
