@@ -17,7 +17,6 @@ from sklearn.exceptions import NotFittedError
 
 import hogwild
 from hogwild.data import Columns, FieldRows, make_rcv1_like
-from hogwild.encoding import pack_ids, unpack_ids
 from hogwild.engine import Replicas
 from hogwild.estimators.ffm import FFMClassifier, FFMRegressor
 from hogwild.models import ModelError, describe
@@ -288,8 +287,7 @@ def test_kill_while_saving_leaves_a_whole_file(tmp_path):
     script = textwrap.dedent(
         f"""
         import hogwild
-        from hogwild.data import Columns, FieldRows, make_rcv1_like
-from hogwild.encoding import pack_ids, unpack_ids
+        from hogwild.data import make_rcv1_like
         X, y = make_rcv1_like(300, 400_000)
         clf = hogwild.SGDClassifier(loss="log_loss", max_iter=1, tol=None).fit(X, y)
         hogwild.save(clf, {str(path)!r})
@@ -387,30 +385,3 @@ def test_arrays_that_make_no_model_of_factors(tmp_path, name):
         (tmp_path / "altered").write_bytes(to_bytes(arrays, texts))
         with pytest.raises(ModelError, match="makes no model"):
             hogwild.load(tmp_path / "altered")
-
-
-@pytest.mark.parametrize(
-    "ids",
-    [
-        np.arange(5),
-        np.array([3, -1]),
-        np.array(["a", "", "häm"]),
-        np.array(["a", "bb"], object),
-        np.array([1, 2], object),
-        np.array([], "<U1"),
-    ],
-)
-def test_packed_ids(ids):
-    found = unpack_ids("users", {key: array.copy() for key, array in pack_ids("users", ids).items()})
-    assert found.tolist() == ids.tolist()
-    assert found.dtype.kind == ("i" if ids.dtype.kind == "O" and isinstance(ids[0], int) else ids.dtype.kind)
-
-
-def test_ids_of_no_known_kind():
-    for ids in (np.array([1.5]), np.array(["a", 1], object), np.array([None], object)):
-        with pytest.raises(TypeError, match="cannot save ids"):
-            pack_ids("users", ids)
-    with pytest.raises(KeyError):
-        unpack_ids("users", {})
-    with pytest.raises(ValueError, match="do not end"):
-        unpack_ids("users", {"users.text": np.zeros(3, np.uint8), "users.ends": np.array([4], np.uint64)})

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -82,50 +80,6 @@ def encode_labels(labels: np.ndarray) -> dict[str, Any]:
         raise TypeError(f"cannot save labels of type {', '.join(sorted(kind.__name__ for kind in kinds))}")
     dtype = "object" if labels.dtype.kind not in _KINDS else labels.dtype.str
     return {"dtype": dtype, "kind": kinds.pop().__name__ if kinds else "int", "values": [encode(v) for v in values]}
-
-
-def pack_ids(name: str, ids: np.ndarray) -> dict[str, np.ndarray]:
-    """Return arrays that a model file can hold of many ids: whole numbers as they are, texts as bytes in UTF-8.
-
-    Raises
-    ------
-    TypeError
-        For ids of another kind, or of several kinds in one array.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from hogwild.encoding import pack_ids, unpack_ids
-    >>> packed = pack_ids("users", np.array(["ann", "bo"]))
-    >>> {key: array.tolist() for key, array in packed.items()}
-    {'users.text': [97, 110, 110, 98, 111], 'users.ends': [3, 5]}
-    >>> unpack_ids("users", packed).tolist()
-    ['ann', 'bo']
-    """
-    ids = np.asarray(ids)
-    if ids.dtype.kind in "iub":
-        return {name: ids}
-    if ids.dtype.kind == "O" and len(ids) and all(type(each) is int for each in ids):
-        return {name: ids.astype(np.int64)}
-    if ids.dtype.kind not in "UO" or not all(isinstance(each, str) for each in ids):
-        kinds = sorted({type(each).__name__ for each in ids.tolist()})
-        raise TypeError(f"cannot save ids of type {', '.join(kinds)}")
-    words = [each.encode("utf-8", "surrogatepass") for each in ids.tolist()]
-    ends = np.cumsum([len(word) for word in words], dtype=np.uint64)
-    text = ".objects" if ids.dtype.kind == "O" else ".text"
-    return {f"{name}{text}": np.frombuffer(b"".join(words), np.uint8), f"{name}.ends": ends}
-
-
-def unpack_ids(name: str, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the ids that `pack_ids` was given; KeyError or ValueError where `arrays` hold none."""
-    if name in arrays:
-        return arrays[name]
-    kind = "objects" if f"{name}.objects" in arrays else "text"
-    text, ends = arrays[f"{name}.{kind}"].tobytes(), arrays[f"{name}.ends"].tolist()
-    if sorted(ends) != ends or (ends[-1] if ends else 0) != len(text):
-        raise ValueError(f"texts of {name} that do not end where they should")
-    words = [text[low:high].decode("utf-8", "surrogatepass") for low, high in pairwise([0, *ends])]
-    return np.array(words, dtype=object) if kind == "objects" else np.array(words, dtype=np.str_)
 
 
 def decode_labels(encoded: dict[str, Any]) -> np.ndarray:
