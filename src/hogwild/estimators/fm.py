@@ -125,6 +125,28 @@ class _FM(FactorizationMachine):
     def _mean_loss(self, rows: Rows) -> float:
         return mean_loss(rows, plain_model(self._fitted_options, self._state))
 
+    # ------------------------------------------------------------------------------------------ model files
+
+    _saved_names: ClassVar[tuple[str, ...]] = (*FactorizationMachine._saved_names, "_fitted_settings")
+
+    @property
+    def _fitted_settings(self) -> dict[str, Any]:
+        """Options that the weights were fitted with, as JSON can hold them."""
+        return self._fitted_options._asdict()
+
+    @_fitted_settings.setter
+    def _fitted_settings(self, settings: dict[str, Any]) -> None:
+        self._fitted_options, self._untrained = FmOptions(**settings), False
+
+    def _restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        super()._restore_arrays(arrays)
+        like = new_state(self._fitted_options, 1, DTYPE, np.random.default_rng(0), 0.0).arrays
+        found = {name: (array.shape, array.dtype) for name, array in self._state.arrays.items()}
+        expected = {name: (array.shape, array.dtype) for name, array in like.items()}
+        expected["factors"] = ((self.n_features_in_, like["factors"].shape[1]), DTYPE)
+        if found != expected:
+            raise ValueError(f"weights of shapes and types {found}, expected {expected}")
+
     # ------------------------------------------------------------------------------------------ weights
 
     def _weights(self) -> tuple[np.ndarray, np.ndarray, float]:
