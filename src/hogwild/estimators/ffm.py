@@ -67,7 +67,7 @@ class FFMClassifier(FactorizationClassifier, FieldAware):
     ----------
     classes_ : ndarray of shape (2,)
     factors_ : ndarray of float32, shape (n_features, n_fields_, n_factors)
-        A view of the weights: what is written there counts in predictions.
+        A copy of the weights, which training keeps in another order.
     linear_ : ndarray of float32, shape (n_features,)
         With `linear_terms`.
     bias_ : float
@@ -102,7 +102,8 @@ class FFMClassifier(FactorizationClassifier, FieldAware):
     holds no numbers: each column is a field then, each value of a category a feature, a number the value of one
     feature, and what is missing has no entry. Frames of numbers alone are matrices. Features and fields that the model
     has not seen are skipped in predictions (they count in the row's sum of squares, except in tables). Parameters are
-    float32 whatever X holds. A model takes ``n_features * n_fields * k * 8`` bytes.
+    float32 whatever X holds. A model takes ``n_features * n_fields * k * 8`` bytes, n_fields and k
+    rounded up to multiples of 4.
 
     References
     ----------
@@ -233,7 +234,7 @@ class FFMRegressor(FactorizationRegressor, FieldAware):
     Attributes
     ----------
     factors_ : ndarray of float32, shape (n_features, n_fields_, n_factors)
-        A view of the weights: what is written there counts in predictions.
+        A copy of the weights, which training keeps in another order.
     linear_ : ndarray of float32, shape (n_features,)
         With `linear_terms`.
     bias_ : float

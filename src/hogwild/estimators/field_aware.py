@@ -204,9 +204,9 @@ class FieldAware(FactorizationMachine):
 
     @property
     def factors_(self) -> np.ndarray:
-        """Weights of each feature towards each field, shape (n_features, n_fields, n_factors): a view."""
+        """Weights of each feature towards each field, shape (n_features, n_fields, n_factors): a copy."""
         weights, _ = split_blocks(self._shown("blocks"), self.n_fields_, self._n_factors)
-        return weights[:, :, : self._n_factors]
+        return weights.reshape(*weights.shape[:2], -1)[:, :, : self._n_factors].copy()
 
     @property
     def linear_(self) -> np.ndarray:
