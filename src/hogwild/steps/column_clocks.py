@@ -51,6 +51,8 @@ class ColumnsWork(NamedTuple):
         Scale after the row, and accumulated penalty; the penalty is negative where the column does not step.
     active : ndarray of uint32, shape (n_columns,)
         Columns whose step is not 0.
+    following : ndarray of uint32, shape (2,)
+        The next row and the one after it, as in `base.Work`.
     """
 
     order: np.ndarray
@@ -69,6 +71,7 @@ class ColumnsWork(NamedTuple):
     later: np.ndarray
     owed: np.ndarray
     active: np.ndarray
+    following: np.ndarray
 
 
 def make_columns_work(rates: np.ndarray, n_columns: int, dtype: np.dtype) -> ColumnsWork:
@@ -91,6 +94,7 @@ def make_columns_work(rates: np.ndarray, n_columns: int, dtype: np.dtype) -> Col
         later=aligned_zeros(n_columns, np.float64),
         owed=aligned_zeros(n_columns, np.float64),
         active=aligned_zeros(n_columns, np.uint32),
+        following=np.zeros(2, np.uint32),
     )
     work.running[:, 1] = work.running[:, 2] = 1.0
     return work
