@@ -120,11 +120,12 @@ def test_steps(kind, normalize, linear):
         rows, y, start, epochs=3, alpha=0.01, eta=0.1, normalize=normalize, squared=squared, weights=weights,
         linear=linear,
     )  # fmt: skip
-    np.testing.assert_allclose(model.factors_, w, atol=1e-5)
-    np.testing.assert_allclose(model.loss_curve_, losses, rtol=1e-4)
-    assert model.bias_ == pytest.approx(bias, abs=1e-5)
+    # reciprocal square roots of 12 bits, where the processor has them: 4e-4 of each step
+    np.testing.assert_allclose(model.factors_, w, atol=2e-4)
+    np.testing.assert_allclose(model.loss_curve_, losses, rtol=2e-4)
+    assert model.bias_ == pytest.approx(bias, abs=2e-4)
     if linear:
-        np.testing.assert_allclose(model.linear_, u, atol=1e-5)
+        np.testing.assert_allclose(model.linear_, u, atol=2e-4)
     else:
         with pytest.raises(AttributeError, match="linear_terms"):
             _ = model.linear_
