@@ -1,6 +1,6 @@
 """How kernels are compiled, cached and made to talk to the processor.
 
-Only this file and vectors.py know Numba's inside and LLVM.
+Only this file, vectors.py and pair_vectors.py know Numba's inside and LLVM.
 
 Kernels are plain scalar loops under ``@kernel`` (an entry point, kept in the cache on disk) or ``@inlined`` (a part of
 one). Both release the GIL. The flags leave NaN and infinity alone: with full fastmath ``np.isfinite(nan)`` is True and
@@ -49,7 +49,7 @@ STRICT: dict[str, Any] = {
 OPTIONS: dict[str, Any] = {**STRICT, "fastmath": FASTMATH}
 
 LINE = 64  # bytes in a cache line
-_WITHOUT_KERNELS = {"cli", "report", "models.py", "encoding.py", "torch", "own", "gradients.py"}
+_WITHOUT_KERNELS = {"cli", "report", "models.py", "encoding.py", "torch", "own", "gradients.py", "ranking.py"}
 _UNUSED_DAYS = 60  # a cache of another version that nobody opened for so long is removed
 
 

@@ -26,7 +26,9 @@ _FMA, _FAST = ("contract",), ("reassoc", "ninf", "nnan", "contract", "arcp", "af
 def _spread(builder: Any, scalar: Any) -> Any:
     """A vector with `scalar` in every lane."""
     one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), scalar, _I32(0))
-    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(_I32, LANES), None))
+    return builder.shuffle_vector(
+        one, ir.Constant(_VECTOR, ir.Undefined), ir.Constant(ir.VectorType(_I32, LANES), None)
+    )
 
 
 def _call(builder: Any, name: str, kind: Any, args: list, flags: tuple = ()) -> Any:
@@ -179,9 +181,7 @@ def _move_three(typing_context, u, v, w, n, keep, g, one):
             by, difference = _replaced(builder, a, one, first), builder.fsub(b, c)
             difference = _replaced(builder, difference, _F32(0.0), first)
             terms = ((a, minus, difference), (b, minus, by), (c, plus, by))
-            rows.store(
-                offset, [_multiply_add(builder, g, y, builder.fmul(keep, x, flags=_FMA)) for x, g, y in terms]
-            )
+            rows.store(offset, [_multiply_add(builder, g, y, builder.fmul(keep, x, flags=_FMA)) for x, g, y in terms])
 
         _blocks(builder, n, block)
         return context.get_dummy_value()

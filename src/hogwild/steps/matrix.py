@@ -14,7 +14,6 @@ from hogwild.steps.products import prefetch_row_weights
 LOSSES = ("squared", "absolute", "logistic", "bpr")
 SQUARED, ABSOLUTE, LOGISTIC, BPR = range(4)
 TRIES = 32  # draws of an item that the user has not chosen, before a row goes without
-START = np.float32(1e-6)  # AdaGrad sums begin above 0: a first step has the size eta
 
 
 class MatrixSettings(NamedTuple):
