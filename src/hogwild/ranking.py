@@ -76,7 +76,8 @@ def evaluate(scores: Scores, relevant, seen=None, k: int = 10) -> Ranking:
     --------
     >>> import numpy as np
     >>> from hogwild.ranking import evaluate
-    >>> evaluate(np.array([[3.0, 2.0, 1.0, 0.0]]), relevant=np.array([[0, 1, 0, 0]]), seen=np.array([[1, 0, 0, 0]]), k=2)
+    >>> scores, relevant, seen = np.array([[3.0, 2.0, 1.0, 0.0]]), np.array([[0, 1, 0, 0]]), np.array([[1, 0, 0, 0]])
+    >>> evaluate(scores, relevant, seen, k=2)
     Ranking(precision=0.5, recall=1.0, ndcg=1.0, auc=1.0, n_users=1)
     """
     totals, n_users = np.zeros(4), 0

@@ -1,4 +1,4 @@
-"""Who chose what: users, items and values from arrays, sparse matrices and data frames, and the numbers of their ids."""
+"""Who chose what: users, items and values from arrays, matrices and data frames, and the numbers of their ids."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ DEFAULTS = {  # alpha and eta0 of each loss, from MovieLens 100k
     "squared": (0.1, 0.05),
     "absolute": (0.05, 0.05),
     "logistic": (0.01, 0.05),
-    "bpr": (0.01, 0.05),
+    "bpr": (0.01, 0.1),
 }
 VALIDATION_PAIRS, VALIDATION_ITEMS = 20_000, 20  # of choices: how many are ranked, each among how many other items
 
@@ -77,7 +77,7 @@ class MatrixFactorization(FactorModel):
         eta0; ``"invscaling"``: ``eta0 / t^power_t``, t the row clock; ``"epoch_decay"``: eta0 times `decay` after each
         epoch.
     eta0 : float or None, default=None
-        Step size. None: 0.05 with AdaGrad, else 0.02.
+        Step size. None: 0.05 with AdaGrad (0.1 for ``"bpr"``), else 0.02.
     power_t : float, default=0.25
     decay : float, default=0.95
     max_iter : int, default=20
@@ -402,8 +402,8 @@ class MatrixFactorization(FactorModel):
             self.t_ = self._state.t
         if not np.isfinite(factors).all():
             raise DivergedError(
-                f"Floating-point under-/overflow occurred: a factor is not finite; the step size (eta0={options.eta0:g}) "
-                "is too large for these data"
+                "Floating-point under-/overflow occurred: a factor is not finite; "
+                f"the step size (eta0={options.eta0:g}) is too large for these data"
             )
 
     def _options(self) -> MatrixOptions:

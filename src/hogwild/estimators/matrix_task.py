@@ -18,7 +18,7 @@ from hogwild.steps.matrix import LOSSES, Matrix, MatrixSettings, padded
 from hogwild.steps.rows import PairRows
 
 FIRST_SQUARES = 0.1  # AdaGrad sums to begin with: 1e-6 and 1 cost .001 of MovieLens' RMSE
-CACHE = 1 << 19  # bytes of factors from which on rows are asked for ahead of their turn
+CACHE = 1 << 21  # bytes of factors from which on rows are asked for ahead of their turn
 BITS = 1 << 27  # users times items up to which each pair has a bit (16 MB)
 MERGE_FLOATS = 0.45  # ns to merge a parameter
 STEP, STEP_FLOATS = 6.0, 0.35  # ns of a step, and of each float of its rows
