@@ -141,6 +141,11 @@ def as_ids(ids: Any, name: str) -> np.ndarray:
     return ids
 
 
+def shown(value: Any) -> str:
+    """Return an id as a user writes it."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
 def number_ids(ids: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Ids in ascending order, each once, and the number of each given one."""
     if ids.dtype.kind in "iub":
@@ -164,11 +169,11 @@ def find_ids(table: np.ndarray, ids: np.ndarray, name: str) -> np.ndarray:
     if not len(ids):
         return np.empty(0, np.int64)
     if (ids.dtype.kind in "US") != (table.dtype.kind in "US"):
-        raise ValueError(f"found {name} such as {ids[0]!r}, expected ids such as {table[0]!r}")
+        raise ValueError(f"found {name} such as {shown(ids[0])}, expected ids such as {shown(table[0])}")
     try:
         codes = np.searchsorted(table, ids)
     except TypeError as error:
-        raise ValueError(f"found {name} such as {ids[0]!r}, expected ids such as {table[0]!r}") from error
+        raise ValueError(f"found {name} such as {shown(ids[0])}, expected ids such as {shown(table[0])}") from error
     known = table[np.minimum(codes, len(table) - 1)] == ids
     return np.where(known, codes, len(table))
 

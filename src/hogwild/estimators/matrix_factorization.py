@@ -25,6 +25,7 @@ from hogwild.estimators.interactions import (
     number_ids,
     read_interactions,
     seen_rows,
+    shown,
 )
 from hogwild.estimators.matrix_task import (
     EXPLICIT,
@@ -655,7 +656,7 @@ class MatrixFactorization(FactorModel):
         numbers = find_ids(self.items_, given, "items")
         unknown = np.flatnonzero(numbers == len(self.items_))
         if len(unknown):
-            raise ValueError(f"found the item {given[unknown[0]]!r}, expected one that the model was fitted with")
+            raise ValueError(f"found the item {shown(given[unknown[0]])}, expected one that the model was fitted with")
         factors = self._state.arrays["factors"][len(self.users_) : -1, 1 : padded(self.n_factors)]
         found, cosines = nearest(factors, numbers, n)
         return (self.items_[found[0]], cosines[0]) if single else (self.items_[found], cosines)
