@@ -14,6 +14,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
+import hogwild
 from hogwild import Checkpoint, DivergedError
 from hogwild.engine import Replicas, Shared, Simulated
 from hogwild.estimators.matrix_factorization import MatrixFactorization
@@ -360,6 +361,20 @@ def test_it_clones_pickles_and_shows_itself():
     other = pickle.loads(pickle.dumps(model))
     assert (other.predict(users, items) == model.predict(users, items)).all()
     assert other.recommend(1)[0].tolist() == model.recommend(1)[0].tolist()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_files_keep_everything(loss, tmp_path):
+    users, items, y = ratings(n=1_000)
+    names = np.char.add("Zoë ", users.astype(str))
+    model = MatrixFactorization(7, loss=loss, max_iter=3, random_state=0, warm_start=True).fit(names, items, y)
+    hogwild.save(model, tmp_path / "model")
+    loaded = hogwild.load(tmp_path / "model")
+    assert (loaded.predict(names, items) == model.predict(names, items)).all()
+    assert loaded.recommend("Zoë 7")[0].tolist() == model.recommend("Zoë 7")[0].tolist()
+    assert loaded.loss_curve_ == model.loss_curve_
+    assert loaded.get_params() == model.get_params()
+    assert (loaded.fit(names, items, y).user_factors_ == model.fit(names, items, y).user_factors_).all()
 
 
 def test_a_grid_search_takes_data_frames():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -176,6 +177,31 @@ def find_ids(table: np.ndarray, ids: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"found {name} such as {shown(ids[0])}, expected ids such as {shown(table[0])}") from error
     known = table[np.minimum(codes, len(table) - 1)] == ids
     return np.where(known, codes, len(table))
+
+
+def as_arrays(ids: np.ndarray) -> dict[str, np.ndarray]:
+    """Ids as arrays of numbers, for files: text as its bytes and where each ends.
+
+    Raises
+    ------
+    TypeError
+        If they are objects other than text.
+    """
+    if ids.dtype.kind in "iufb":
+        return {"numbers": ids}
+    if ids.dtype.kind != "U":
+        raise TypeError(f"cannot save ids such as {shown(ids[0])}: expected numbers or text")
+    texts = [text.encode() for text in ids.tolist()]
+    ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+    return {"text": np.frombuffer(b"".join(texts), np.uint8), "ends": ends}
+
+
+def from_arrays(arrays: dict[str, np.ndarray]) -> np.ndarray:
+    """Ids that `as_arrays` took apart."""
+    if "numbers" in arrays:
+        return arrays["numbers"]
+    content, starts = arrays["text"].tobytes(), [0, *arrays["ends"].tolist()]
+    return np.array([content[low:high].decode() for low, high in pairwise(starts)])
 
 
 # ------------------------------------------------------------------------------------------------ what is seen

@@ -13,15 +13,18 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from hogwild.compiled import aligned_copy
 from hogwild.engine.order import Order, draw_order
 from hogwild.engine.source import InMemory
 from hogwild.engine.training import DivergedError
 from hogwild.estimators.factors import FactorModel, FactorState
 from hogwild.estimators.interactions import (
     Interactions,
+    as_arrays,
     as_ids,
     check_weights,
     find_ids,
+    from_arrays,
     number_ids,
     read_interactions,
     seen_rows,
@@ -693,6 +696,45 @@ class MatrixFactorization(FactorModel):
     def item_biases_(self) -> np.ndarray:
         """Biases of the items, a copy."""
         return self._part(slice(len(self.users_), -1), 0, self._scale)
+
+    # ------------------------------------------------------------------------------------------ files (hogwild.models)
+
+    _saved_names = (
+        "mean_",
+        "t_",
+        "n_iter_",
+        "loss_curve_",
+        "progressive_curve_",
+        "validation_scores_",
+        "best_iter_",
+        "n_threads_",
+        "engine_",
+    )
+
+    def _saved_arrays(self) -> dict[str, np.ndarray]:
+        """Everything that predicting and going on need, beside parameters and attributes."""
+        tables = {"users": as_arrays(self.users_), "items": as_arrays(self.items_)}
+        ids = {f"{name}.{kind}": array for name, kinds in tables.items() for kind, array in kinds.items()}
+        seen = {"seen.indptr": self._seen[0], "seen.items": self._seen[1]}
+        return {"factors": self._state.arrays["factors"], "scale": np.array([self._scale]), **seen, **ids}
+
+    def _restore_arrays(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take back what `_saved_arrays` returned."""
+        tables = [
+            from_arrays({key.removeprefix(f"{name}."): arrays[key] for key in arrays if key.startswith(f"{name}.")})
+            for name in ("users", "items")
+        ]
+        factors, indptr, seen = arrays["factors"], arrays["seen.indptr"], arrays["seen.items"]
+        width = padded(self.n_factors) * (2 if self.learning_rate == "adagrad" else 1)
+        if factors.shape != (len(tables[0]) + len(tables[1]) + 1, width) or factors.dtype != np.float32:
+            raise ValueError(f"factors of {factors.dtype} and shape {factors.shape}")
+        if len(indptr) != len(tables[0]) + 1 or indptr[0] != 0 or (np.diff(indptr.astype(np.int64)) < 0).any():
+            raise ValueError("starts of seen items that are no starts")
+        if indptr[-1] != len(seen) or seen.max(initial=0) >= len(tables[1]):
+            raise ValueError("seen items that are no items")
+        self.users_, self.items_ = tables
+        self._seen, self._scale = (indptr, seen), float(arrays["scale"][0])
+        self._state = FactorState({"factors": aligned_copy(factors)})
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there are factors."""
