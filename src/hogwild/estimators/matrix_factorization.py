@@ -388,16 +388,17 @@ class MatrixFactorization(FactorModel):
         def order(rng: np.random.Generator, n_rows: int, kept: np.ndarray) -> Order:
             return draw_order(rng, n_rows, kept, self.shuffle)
 
+        n_threads = threads_for(self.n_jobs, len(first))
         try:
             self._run(
                 task,
                 InMemory(rows),
                 rng=rng,
                 n_epochs=self.max_iter,
-                n_threads=threads_for(self.n_jobs, len(first)),
+                n_threads=n_threads,
                 score=score,
                 tol=0.0 if score is not None and self.tol is None else self.tol,
-                plan=matrix_plan,
+                plan=lambda task, engine: matrix_plan(task, engine, n_threads),
                 problem=self._problem(options, rows),
                 shuffle=order,
                 epoch_decay=self.decay if self.learning_rate == "epoch_decay" else 1.0,
