@@ -41,7 +41,7 @@ from hogwild.steps.rows import PairRows
 
 DEFAULTS = {  # alpha and eta0 of each loss, from MovieLens 100k
     "squared": (0.1, 0.05),
-    "absolute": (0.05, 0.05),
+    "absolute": (0.1, 0.05),
     "logistic": (0.01, 0.05),
     "bpr": (0.01, 0.1),
 }
@@ -69,8 +69,7 @@ class MatrixFactorization(Recommender, FactorModel):
         ``score_ij'`` the score of an item drawn minus that of the item chosen (rows with a value of 0 or less are left
         out). Values above 0 are not looked at: `sample_weight` weighs rows.
     alpha : float or None, default=None
-        L2 penalty of the biases and factors that a row touches. None: 0.1 for ``"squared"``, 0.05 for ``"absolute"``,
-        0.01 for choices.
+        L2 penalty of the biases and factors that a row touches. None: 0.1 for ratings, 0.01 for choices.
     learning_rate : {"adagrad", "constant", "invscaling", "epoch_decay"}, default="adagrad"
         ``"adagrad"``: a step size for each bias and factor, ``eta0 / sqrt(sum of squared gradients)``; ``"constant"``:
         eta0; ``"invscaling"``: ``eta0 / t^power_t``, t the row clock; ``"epoch_decay"``: eta0 times `decay` after each

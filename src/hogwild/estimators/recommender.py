@@ -17,7 +17,7 @@ from hogwild.steps.matrix import padded, score_pairs
 
 
 class Recommender:
-    """Answers from rows of factors: an estimator with `users_`, `items_`, `mean_`, ``_state``, ``_scale``, ``_seen``."""
+    """Answers of an estimator with `users_`, `items_`, `mean_`, and rows of factors in ``_state``."""
 
     # ------------------------------------------------------------------------------------------ scores
 
