@@ -15,8 +15,8 @@ import numpy as np
 from sklearn.datasets import load_sample_image
 from tables import console, in_turn, show
 
+from hogwild import GraphCut
 from hogwild.engine.pingpong import ping_pong_ns
-from hogwild.estimators.graph_cut import GraphCut
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from segmentation import exact_cut, picture_graph, seeds

@@ -17,10 +17,10 @@ import scipy.sparse as sp
 from numba import njit
 from tables import SHARED, console, show
 
+from hogwild import MatrixFactorization
 from hogwild.data.files import read_bytes
 from hogwild.engine import Shared
 from hogwild.engine.pingpong import ping_pong_ns
-from hogwild.estimators.matrix_factorization import MatrixFactorization
 from hogwild.ranking import evaluate
 
 

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import maximum_flow
 from sklearn.datasets import load_sample_image
 
-from hogwild.estimators.graph_cut import GraphCut
+from hogwild import GraphCut
 
 # rows and columns of strokes as parts of height and width: (top, bottom, left, right)
 STROKES = {

@@ -16,10 +16,9 @@ from safetensors.numpy import save as to_bytes
 from sklearn.exceptions import NotFittedError
 
 import hogwild
+from hogwild import FFMClassifier, FFMRegressor, FMClassifier, FMRegressor
 from hogwild.data import Columns, FieldRows, make_rcv1_like
 from hogwild.engine import Replicas
-from hogwild.estimators.ffm import FFMClassifier, FFMRegressor
-from hogwild.estimators.fm import FMClassifier, FMRegressor
 from hogwild.models import ModelError, describe
 from hogwild.storage import digest
 

@@ -15,6 +15,12 @@ _PLACES = {
     "LinearSVR": "hogwild.estimators.linear_svr",
     "LogisticRegression": "hogwild.estimators.logistic_regression",
     "Ridge": "hogwild.estimators.ridge",
+    "FMClassifier": "hogwild.estimators.fm",
+    "FMRegressor": "hogwild.estimators.fm",
+    "FFMClassifier": "hogwild.estimators.ffm",
+    "FFMRegressor": "hogwild.estimators.ffm",
+    "MatrixFactorization": "hogwild.estimators.matrix_factorization",
+    "GraphCut": "hogwild.estimators.graph_cut",
     "SGDClassifierCV": "hogwild.estimators.cv",
     "SGDRegressorCV": "hogwild.estimators.cv",
     "Checkpoint": "hogwild.estimators.checkpoint",
@@ -36,9 +42,15 @@ if TYPE_CHECKING:
     from hogwild.estimators.classifier import SGDClassifier as SGDClassifier
     from hogwild.estimators.cv import SGDClassifierCV as SGDClassifierCV
     from hogwild.estimators.cv import SGDRegressorCV as SGDRegressorCV
+    from hogwild.estimators.ffm import FFMClassifier as FFMClassifier
+    from hogwild.estimators.ffm import FFMRegressor as FFMRegressor
+    from hogwild.estimators.fm import FMClassifier as FMClassifier
+    from hogwild.estimators.fm import FMRegressor as FMRegressor
+    from hogwild.estimators.graph_cut import GraphCut as GraphCut
     from hogwild.estimators.linear_svc import LinearSVC as LinearSVC
     from hogwild.estimators.linear_svr import LinearSVR as LinearSVR
     from hogwild.estimators.logistic_regression import LogisticRegression as LogisticRegression
+    from hogwild.estimators.matrix_factorization import MatrixFactorization as MatrixFactorization
     from hogwild.estimators.regressor import SGDRegressor as SGDRegressor
     from hogwild.estimators.ridge import Ridge as Ridge
     from hogwild.gradients import check_gradient as check_gradient
@@ -52,10 +64,10 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)
-    if name in ("data", "engine"):
+    if name in ("data", "engine", "ranking"):
         return importlib.import_module(f"hogwild.{name}")
     raise AttributeError(f"module 'hogwild' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "data", "engine"]
+    return [*__all__, "data", "engine", "ranking"]

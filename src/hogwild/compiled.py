@@ -1,6 +1,6 @@
 """How kernels are compiled, cached and made to talk to the processor.
 
-Only this file, vectors.py and pair_vectors.py know Numba's inside and LLVM.
+Only this file and vectors/ know Numba's inside and LLVM.
 
 Kernels are plain scalar loops under ``@kernel`` (an entry point, kept in the cache on disk) or ``@inlined`` (a part of
 one). Both release the GIL. The flags leave NaN and infinity alone: with full fastmath ``np.isfinite(nan)`` is True and

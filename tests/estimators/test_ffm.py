@@ -24,11 +24,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 import hogwild
-from hogwild import Checkpoint, DivergedError
+from hogwild import Checkpoint, DivergedError, FFMClassifier, FFMRegressor
 from hogwild.data import Columns, FieldRows
 from hogwild.data.batch import concatenate
 from hogwild.engine import Replicas
-from hogwild.estimators.ffm import FFMClassifier, FFMRegressor
 
 CRITEO = Path(__file__).parents[3] / "shared" / "data" / "criteo-8000.tsv.xz"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from hogwild.estimators.ffm import FFMClassifier, FFMRegressor
+from hogwild import FFMClassifier, FFMRegressor
 
 EXPECTED = {
     "check_sample_weight_equivalence_on_dense_data": "a row of weight 2 is one longer step, not two steps",

@@ -13,10 +13,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from hogwild import FMClassifier, FMRegressor
 from hogwild.engine.engines import Replicas, Simulated
 from hogwild.engine.training import DivergedError
 from hogwild.estimators.checkpoint import Checkpoint
-from hogwild.estimators.fm import FMClassifier, FMRegressor
 
 RULES = ("adagrad", "ftrl", "constant", "invscaling", "optimal")
 N_TRAIN = 6000
@@ -136,7 +136,7 @@ def test_attributes_make_the_scores(clicks, rule):
 
 def test_terms_can_be_left_out(clicks):
     X, y = clicks
-    model = FMClassifier(linear=False, fit_intercept=False, max_iter=2, random_state=0).fit(X, y)
+    model = FMClassifier(linear_terms=False, fit_intercept=False, max_iter=2, random_state=0).fit(X, y)
     assert not model.coef_.any()
     assert model.intercept_ == 0.0
     assert not FMClassifier(init_scale=0, max_iter=2, random_state=0).fit(X, y).factors_.any()

@@ -6,10 +6,9 @@ import scipy.sparse as sp
 from naive_cut import best_labels, cut_value, grid_graph, minimum_cut, picture_graph, random_graph
 from sklearn.base import clone
 
-from hogwild import Checkpoint
+from hogwild import Checkpoint, GraphCut
 from hogwild.engine.engines import Locked, Replicas, Shared, Simulated
 from hogwild.estimators.cut_task import read_graph
-from hogwild.estimators.graph_cut import GraphCut
 
 
 def graphs():

@@ -15,9 +15,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 
 import hogwild
-from hogwild import Checkpoint, DivergedError
+from hogwild import Checkpoint, DivergedError, MatrixFactorization
 from hogwild.engine import Replicas, Shared, Simulated
-from hogwild.estimators.matrix_factorization import MatrixFactorization
 
 MOVIELENS = Path(__file__).parents[3] / "shared" / "data" / "ml-100k.u.data.xz"
 LOSSES = ("squared", "absolute", "logistic", "bpr")

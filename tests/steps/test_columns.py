@@ -9,7 +9,7 @@ from sklearn.datasets import make_classification
 from hogwild import SGDClassifier
 from hogwild.compiled import kernel
 from hogwild.engine import Replicas, Shared
-from hogwild.vectors import add_scaled, dot_columns
+from hogwild.vectors.columns import add_scaled, dot_columns
 
 
 @kernel

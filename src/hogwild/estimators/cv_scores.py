@@ -11,7 +11,7 @@ from hogwild.engine.pool import thread_pool
 from hogwild.estimators.cv_columns import ALL_ROWS, Columns, Group
 from hogwild.estimators.cv_folds import FoldedSource
 from hogwild.steps.rows import Rows, feature, span, value
-from hogwild.vectors import add_scaled
+from hogwild.vectors.columns import add_scaled
 
 CLASSIFICATION = ("accuracy", "neg_log_loss")
 REGRESSION = ("r2", "neg_mean_squared_error", "neg_root_mean_squared_error", "neg_mean_absolute_error")

@@ -112,7 +112,7 @@ class FFMClassifier(FactorizationClassifier, FieldAware):
     Examples
     --------
     >>> import pandas as pd
-    >>> from hogwild.estimators.ffm import FFMClassifier
+    >>> from hogwild import FFMClassifier
     >>> days, films = ["mon", "sat"] * 40, ["news", "news", "show", "show"] * 20
     >>> X = pd.DataFrame({"day": days, "film": films})
     >>> y = [int((d == "sat") == (f == "show")) for d, f in zip(days, films)]
@@ -273,7 +273,7 @@ class FFMRegressor(FactorizationRegressor, FieldAware):
 
     Examples
     --------
-    >>> from hogwild.estimators.ffm import FFMRegressor
+    >>> from hogwild import FFMRegressor
     >>> from hogwild.data import FieldRows
     >>> X = FieldRows.from_matrix([[1, 0, 1, 0], [1, 0, 0, 1], [0, 1, 1, 0], [0, 1, 0, 1]] * 50, fields=[0, 0, 1, 1])
     >>> y = [1.0, -1.0, -1.0, 1.0] * 50

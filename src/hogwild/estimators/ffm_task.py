@@ -18,7 +18,7 @@ from hogwild.steps.base import MERGES, make_work
 from hogwild.steps.ffm import Ffm, FfmSettings, row_norm, score
 from hogwild.steps.products import row_weight
 from hogwild.steps.rows import SparseFieldRows, span
-from hogwild.vector_pairs import ESTIMATE, QUAD, TILE
+from hogwild.vectors.tiles import ESTIMATE, QUAD, TILE
 
 FFM_LOSSES = ("log_loss", "squared_error")
 HEAD_BYTES, INTERVAL = 1 << 18, 1024  # of the hot features that two threads replicate, and rows between their merges

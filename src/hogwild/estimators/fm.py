@@ -52,7 +52,7 @@ class _FM(FactorizationMachine):
         "eta0": [Interval(Real, 0, None, closed="neither"), None],
         "power_t": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="neither")],
-        "linear": ["boolean"],
+        "linear_terms": ["boolean"],
         "fit_intercept": ["boolean"],
     }
 
@@ -71,7 +71,7 @@ class _FM(FactorizationMachine):
             eta0=float(ETA0[self.learning_rate] if self.eta0 is None else self.eta0),
             power_t=float(self.power_t),
             beta=float(self.beta),
-            linear=bool(self.linear),
+            linear=bool(self.linear_terms),
             fit_intercept=bool(self.fit_intercept),
             normalize=bool(self.normalize),
         )
@@ -206,7 +206,7 @@ class FMClassifier(FactorizationClassifier, _FM):
         FTRL's beta.
     init_scale : float, default=0.1
         Standard deviation of the initial factors, which are normal (with 0 they stay 0); linear weights start at 0.
-    linear, fit_intercept : bool, default=True
+    linear_terms, fit_intercept : bool, default=True
         Whether there are linear weights, and a bias.
     normalize : bool, default=False
         Whether rows are scaled to unit length (rows of zeros are left alone).
@@ -283,7 +283,7 @@ class FMClassifier(FactorizationClassifier, _FM):
     Examples
     --------
     >>> import numpy as np
-    >>> from hogwild.estimators.fm import FMClassifier
+    >>> from hogwild import FMClassifier
     >>> X = np.random.default_rng(0).choice([-1.0, 1.0], size=(2000, 4))
     >>> y = X[:, 0] * X[:, 1] > 0  # no linear model is better than chance
     >>> float(FMClassifier(random_state=0).fit(X, y).score(X, y))
@@ -309,7 +309,7 @@ class FMClassifier(FactorizationClassifier, _FM):
         power_t=0.5,
         beta=1.0,
         init_scale=0.1,
-        linear=True,
+        linear_terms=True,
         fit_intercept=True,
         normalize=False,
         max_iter=15,
@@ -338,7 +338,7 @@ class FMClassifier(FactorizationClassifier, _FM):
         self.power_t = power_t
         self.beta = beta
         self.init_scale = init_scale
-        self.linear = linear
+        self.linear_terms = linear_terms
         self.fit_intercept = fit_intercept
         self.normalize = normalize
         self.max_iter = max_iter
@@ -399,7 +399,7 @@ class FMRegressor(FactorizationRegressor, _FM):
             default="squared_error"
         ``(t - y)^2 / 2`` and its robust relatives. ``"quantile"``: ``q (y - t)`` above, ``(1 - q) (t - y)`` below.
     alpha, alpha_linear, alpha_l1, learning_rate, eta0, power_t, beta, init_scale : see `FMClassifier`
-    linear, fit_intercept, normalize, max_iter : see `FMClassifier`
+    linear_terms, fit_intercept, normalize, max_iter : see `FMClassifier`
     early_stopping, validation_fraction, n_iter_no_change, tol, shuffle, warm_start : see `FMClassifier`
     n_jobs, random_state, engine, verbose, progress, callback, checkpoint : see `FMClassifier`
     epsilon : float, default=0.1
@@ -425,7 +425,7 @@ class FMRegressor(FactorizationRegressor, _FM):
     Examples
     --------
     >>> import numpy as np
-    >>> from hogwild.estimators.fm import FMRegressor
+    >>> from hogwild import FMRegressor
     >>> X = np.random.default_rng(0).normal(size=(2000, 4))
     >>> y = 10 + X[:, 0] * X[:, 1]
     >>> bool(FMRegressor(random_state=0).fit(X, y).score(X, y) > 0.99)
@@ -452,7 +452,7 @@ class FMRegressor(FactorizationRegressor, _FM):
         power_t=0.5,
         beta=1.0,
         init_scale=0.1,
-        linear=True,
+        linear_terms=True,
         fit_intercept=True,
         normalize=False,
         max_iter=15,
@@ -482,7 +482,7 @@ class FMRegressor(FactorizationRegressor, _FM):
         self.power_t = power_t
         self.beta = beta
         self.init_scale = init_scale
-        self.linear = linear
+        self.linear_terms = linear_terms
         self.fit_intercept = fit_intercept
         self.normalize = normalize
         self.max_iter = max_iter

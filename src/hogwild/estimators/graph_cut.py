@@ -117,7 +117,7 @@ class GraphCut(ClusterMixin, FactorModel):
 
     Examples
     --------
-    >>> from hogwild.estimators.graph_cut import GraphCut
+    >>> from hogwild import GraphCut
     >>> path = ([0, 1, 2, 3], [1, 2, 3, 4], [5.0, 1.0, 4.0, 3.0])
     >>> cut = GraphCut(random_state=0).fit(path, {"left": [0], "right": [4]})
     >>> cut.labels_.tolist(), cut.cut_value_, round(cut.objective_, 2)

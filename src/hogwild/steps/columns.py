@@ -23,7 +23,7 @@ from hogwild.steps.linear import class_weight, clipped
 from hogwild.steps.products import FEW, prefetch_row_weights, row_weight
 from hogwild.steps.rows import INLINE, feature, is_sparse, span, value
 from hogwild.steps.sgd import scaled_score, truncation
-from hogwild.vectors import adagrad_row, add_row_block, dot_row_1, dot_row_2, dot_row_4
+from hogwild.vectors.columns import adagrad_row, add_row_block, dot_row_1, dot_row_2, dot_row_4
 
 _NONE = np.uint64(0)
 

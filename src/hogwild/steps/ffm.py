@@ -20,7 +20,7 @@ from hogwild.steps.base import DAMPED, register
 from hogwild.steps.products import row_weight
 from hogwild.steps.rows import INLINE, span
 from hogwild.steps.weights import Split
-from hogwild.vector_pairs import (
+from hogwild.vectors.tiles import (
     QUAD,
     TILE,
     prefetch_near,

@@ -14,7 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from hogwild.compiled import LINE, inlined
-from hogwild.fm_vectors import (
+from hogwild.losses import derivative_at, value_at
+from hogwild.steps.base import DAMPED, register
+from hogwild.steps.linear import clipped
+from hogwild.steps.products import prefetch_row_weights, row_weight, squared_norm
+from hogwild.vectors.factors import (
     LEAST_LANES,
     adagrad_entries,
     ftrl_entries,
@@ -22,10 +26,6 @@ from hogwild.fm_vectors import (
     sums_of_ftrl,
     sums_of_weights,
 )
-from hogwild.losses import derivative_at, value_at
-from hogwild.steps.base import DAMPED, register
-from hogwild.steps.linear import clipped
-from hogwild.steps.products import prefetch_row_weights, row_weight, squared_norm
 
 
 class FmSettings(NamedTuple):

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from hogwild.compiled import inlined, kernel, row_of, strict_inlined
-from hogwild.pair_vectors import LANES, adapt_pair, adapt_three, dot_difference, dot_pair, move_pair, move_three
 from hogwild.steps.base import DAMPED, register
 from hogwild.steps.products import prefetch_row_weights
+from hogwild.vectors.pairs import LANES, adapt_pair, adapt_three, dot_difference, dot_pair, move_pair, move_three
 
 LOSSES = ("squared", "absolute", "logistic", "bpr")
 SQUARED, ABSOLUTE, LOGISTIC, BPR = range(4)

@@ -9,7 +9,7 @@ from numba.extending import overload
 from hogwild.compiled import OPTIONS, inlined, multiply_add, strict_inlined
 from hogwild.steps.rows import INLINE, feature, is_sparse, span, value
 from hogwild.steps.weights import accumulate, add, add_at, add_row, load, prefetch_weight
-from hogwild.vectors import dot_columns
+from hogwild.vectors.columns import dot_columns
 
 FEW = np.uint64(4)  # columns up to which single additions are cheaper than vectors
 

@@ -25,7 +25,7 @@ from hogwild.compiled import (
     select_load,
 )
 from hogwild.steps.rows import INLINE
-from hogwild.vectors import add_scaled
+from hogwild.vectors.columns import add_scaled
 
 MOST_HOT = 1 << 21  # slots that a boxed NaN can name
 

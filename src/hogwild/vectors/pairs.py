@@ -20,7 +20,7 @@ from hogwild.compiled import address_of, strict_inlined
 LANES = 16  # float32 in a cache line
 _I32, _I64, _F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
 _VECTOR = ir.VectorType(_F32, LANES)
-_FMA, _FAST = ("contract",), ("reassoc", "ninf", "nnan", "contract", "arcp", "afn")
+_FMA, _FAST = ("contract",), ("reassoc", "contract", "arcp", "nsz", "afn")
 
 
 def _spread(builder: Any, scalar: Any) -> Any:
