@@ -44,7 +44,7 @@ class LibffmCache(NamedTuple):
 
 @strict_kernel
 def _hash(text, start, stop, seed):
-    """libffm's hash of ``text[start:stop]``, going on from `seed`: words of 8 bytes, then the last 1 to 8 bytes."""
+    """Hash ``text[start:stop]`` as libffm does, going on from `seed`: words of 8 bytes, then the last 1 to 8 bytes."""
     hashed, p, stop = np.uint64(seed), np.uint64(start), np.uint64(stop)
     one = np.uint64(1)
     while p + np.uint64(8) < stop:
@@ -164,9 +164,7 @@ def read_cache(path: PathLike) -> LibffmCache:
     if not np.isin(labels, (-1, 1)).all():
         raise _wrong(path, f"the label {labels[np.abs(labels) != 1][0]:g}", "-1 and 1")
     indptr = np.concatenate([[0], np.cumsum(ends)]).astype(np.uint64)
-    rows = Batch(
-        indptr, indices.view(np.uint32), values, labels.astype(np.int64), fields=fields.view(np.uint32)
-    )
+    rows = Batch(indptr, indices.view(np.uint32), values, labels.astype(np.int64), fields=fields.view(np.uint32))
     return LibffmCache(rows, norms, n, m, (hashes[0], hashes[1]))
 
 

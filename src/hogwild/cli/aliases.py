@@ -1,0 +1,21 @@
+"""``hogwild aliases``: programs under the names of those that commands of ours replace."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def command(
+    replaced: Annotated[Literal["libffm"], typer.Argument(metavar="NAME", help="libffm.", show_default=False)],
+    into: Annotated[Path, typer.Option("--into", metavar="FOLDER", help="Where to write them.", show_default=False)],
+) -> None:
+    """Write programs with the original names, which call ours, into a folder.
+
+    For libffm: ffm-train and ffm-predict. Files of the same names that hogwild did not write are left alone.
+    """
+    from hogwild.cli.aliasing import run
+
+    run(replaced, into)
