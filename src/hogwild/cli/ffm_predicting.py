@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from hogwild.cli.ffm_metrics import measure, probabilities
-from hogwild.cli.ffm_rows import as_field_rows, is_libffm, open_other
+from hogwild.cli.ffm_rows import as_field_rows, is_libffm, open_other, with_fields
 from hogwild.cli.rows import FORMAT_KEY, Sources, say_bad_lines
 from hogwild.cli.terminal import CommandError, check_output, live_line, say_warning
 from hogwild.data import registry
@@ -92,7 +93,7 @@ def _open(sources: Sources, model: LibffmModel, path: Path) -> Any:
         if model.about and not sources.options:
             return open_other(sources, model.about)
     name = "libffm" if sources.format == "auto" and trained == "libffm" else sources.format
-    return Sources(sources.names, name, sources.options, sources.n_jobs, sources.bad_lines).open()
+    return with_fields(replace(sources, format=name)).open()
 
 
 @contextlib.contextmanager

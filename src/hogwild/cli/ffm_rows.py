@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ def read_rows(
     """
     if is_libffm(sources) if like is None else not like:
         return _read_libffm(sources, say, normalized, caches)
-    rows = sources.open() if like is None else open_other(sources, like)
+    rows = with_fields(sources).open() if like is None else open_other(sources, like)
     batch = concatenate(list(rows))
     say_bad_lines(rows, str(sources))
     if not batch.n_rows:
@@ -85,6 +86,14 @@ def read_rows(
     about = {FORMAT_KEY: reader_of(rows), ARRAYS_KEY: packed(reader_arrays(rows))}
     found = as_field_rows(batch, str(sources), normalized)
     return FfmRows(found, _count(batch.indices), _count(batch.fields), about)
+
+
+def with_fields(sources: Sources) -> Sources:
+    """Ask for a field for each column of a table, unless the user says otherwise."""
+    found = registry.detect(expand(sources.names)) if sources.format == "auto" else sources.format
+    if found not in ("csv", "tsv", "criteo", "arrow") or "fields" in sources.options:
+        return sources
+    return replace(sources, format=found, options={**sources.options, "fields": True})
 
 
 def open_other(sources: Sources, like: dict[str, Any]) -> Any:
@@ -169,7 +178,7 @@ def _text_rows(sources: Sources) -> Batch:
             what = "a field" if "field" in error.expected.split("=")[0].replace("n_features", "") else "an index"
             expected = f"{what} up to {LARGEST}, as libffm's files hold 32 bits with a sign"
             raise DataError(error.path, error.line, error.column, error.found, expected) from None
-    rows = Sources(sources.names, "libffm", sources.options, sources.n_jobs, sources.bad_lines).open()
+    rows = replace(sources, format="libffm").open()
     batch = concatenate(list(rows))
     say_bad_lines(rows, str(sources))
     if not batch.n_rows:

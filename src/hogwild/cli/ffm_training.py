@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from hogwild.cli.ffm_machines import LibffmMachine, Machine, OurMachine
 from hogwild.cli.ffm_metrics import measure
 from hogwild.cli.ffm_rows import read_rows
 from hogwild.cli.memory import free_memory, shown_size
@@ -17,20 +18,13 @@ from hogwild.data.libffm_cache import block_starts
 from hogwild.data.libffm_model import LibffmModel, model_shape, read_model, write_model
 from hogwild.engine.choose import make_runner
 from hogwild.engine.engines import Sequential, Shared, resolve_engine
-from hogwild.engine.libffm_order import LibffmOrder, fill_initial_weights
+from hogwild.engine.libffm_order import LibffmOrder
 from hogwild.engine.source import InMemory
+from hogwild.engine.task import Task
 from hogwild.engine.training import DivergedError, Progress, Stopping, Training
 from hogwild.estimators.checkpoint import Checkpoint, Saver
 from hogwild.estimators.factors import FactorState
-from hogwild.estimators.ffm_task import (
-    ffm_loss,
-    ffm_plan,
-    ffm_scores,
-    from_libffm,
-    make_ffm_task,
-    new_ffm_state,
-    to_libffm,
-)
+from hogwild.estimators.ffm_task import ffm_plan
 from hogwild.estimators.progress import describe
 from hogwild.estimators.threads import MIN_ROWS, counted
 from hogwild.steps.rows import SparseFieldRows
@@ -88,25 +82,21 @@ def run(wishes: Wishes) -> None:
     data = read_rows(wishes.data, say, **reading, like=None if begun is None else begun.about or None)
     held_out = None
     if wishes.validation is not None:
-        sources = Sources((wishes.validation,), *_format_of(wishes.data))
+        sources = replace(wishes.data, names=(wishes.validation,))
         held_out = read_rows(sources, say, **reading, like=data.about).rows
     classes = np.unique(data.rows.targets)
     if len(classes) < 2:
         say_warning(f"{wishes.data}: found one class only, {'positive' if classes[0] > 0 else 'negative'} labels")
     n, m = (data.n_features, data.n_fields) if begun is None else begun[:2]
     _check_memory(n, m, wishes)
-    state = _initial_state(wishes, begun, n, m)
-    fit = Fit(wishes, data.rows, held_out, state, n, m, say)
+    make = LibffmMachine if wishes.compat else OurMachine
+    machine = make(n, m, wishes.factors, wishes.seed, None if begun is None else begun.weights)
+    fit = Fit(wishes, data.rows, held_out, machine, (n, m), say)
     interrupted = fit.run()
-    weights = to_libffm(state, m, wishes.factors).reshape(model_shape(n, m, wishes.factors))
-    model = LibffmModel(n, m, wishes.factors, wishes.normalized, weights, data.about)
+    model = LibffmModel(n, m, wishes.factors, wishes.normalized, machine.weights(), data.about)
     write_model(model, wishes.model, text=wishes.text_model)
     if interrupted:
         raise KeyboardInterrupt(f"interrupted in iteration {fit.iteration}: the model so far is in {wishes.model}")
-
-
-def _format_of(sources: Sources) -> tuple[Any, ...]:
-    return sources.format, sources.options, sources.n_jobs, sources.bad_lines
 
 
 def _read_initial(wishes: Wishes) -> LibffmModel:
@@ -130,16 +120,6 @@ def _check_memory(n: int, m: int, wishes: Wishes) -> None:
         )
 
 
-def _initial_state(wishes: Wishes, begun: LibffmModel | None, n: int, m: int) -> FactorState:
-    if begun is not None:
-        return from_libffm(begun.weights.reshape(n, m, -1), wishes.factors)
-    if not wishes.compat:
-        return new_ffm_state(n, m, wishes.factors, np.random.default_rng(wishes.seed))
-    weights = np.empty(model_shape(n, m, wishes.factors), np.float32)
-    fill_initial_weights(weights, wishes.factors)
-    return from_libffm(weights.reshape(n, m, -1), wishes.factors)
-
-
 # ------------------------------------------------------------------------------------------------ training
 
 
@@ -151,9 +131,10 @@ class Fit:
     wishes : Wishes
     rows, held_out : SparseFieldRows
         Training rows, and those to validate on or None.
-    state : FactorState
-        Changed in place.
-    n_features, n_fields : int
+    machine : OurMachine or LibffmMachine
+        Trained in place.
+    shape : tuple of int
+        Features and fields.
     say : Printer
     """
 
@@ -162,16 +143,14 @@ class Fit:
         wishes: Wishes,
         rows: SparseFieldRows,
         held_out: SparseFieldRows | None,
-        state: FactorState,
-        n_features: int,
-        n_fields: int,
+        machine: Machine,
+        shape: tuple[int, int],
         say: Printer,
     ) -> None:
         self._wishes, self._rows, self._held_out, self._say = wishes, rows, held_out, say
-        self._sizes = {"n_fields": n_fields, "n_factors": wishes.factors}
-        self._shape = (n_features, n_fields)
-        self._state = state  # a checkpoint looks here
-        self._best = _Best(state) if wishes.auto_stop else None
+        self._machine, self._shape = machine, shape
+        self._state = machine.state  # a checkpoint looks here
+        self._best = _Best(machine.state) if wishes.auto_stop else None
         self._training: Training | None = None
         self.iteration = 0
 
@@ -188,7 +167,7 @@ class Fit:
                 if self._best is not None:
                     self._state = self._best.beside()
                 saver.restore_state()
-            task = self._task(self._rows, self._model_state)
+            task = self._task(self._machine, self._rows)
             task.t = self._state.t
             self._training = training = Training(
                 task,
@@ -241,13 +220,8 @@ class Fit:
         held_out = None if self._held_out is None else block_starts(self._held_out.indptr)
         return LibffmOrder(block_starts(self._rows.indptr), held_out)
 
-    @property
-    def _model_state(self) -> FactorState:
-        """The state without what stands beside it in checkpoints."""
-        return self._state.inner if isinstance(self._state, _Beside) else self._state
-
-    def _task(self, rows: SparseFieldRows, state: FactorState) -> Any:
-        return make_ffm_task(rows, state, **self._sizes, alpha=self._wishes.regularisation, eta0=self._wishes.eta)
+    def _task(self, machine: Machine, rows: SparseFieldRows) -> Task:
+        return machine.task(rows, self._wishes.regularisation, self._wishes.eta)
 
     def _warm_up(self, engine: Any, n_threads: int) -> None:
         """Compile what the run will need, so that its times are those of the data."""
@@ -256,8 +230,8 @@ class Fit:
         arrays = {name: np.ones(n if len(getattr(self._rows, name)) else 0, dtype) for name, dtype in one.items()}
         zeros = np.zeros(n, np.uint32)
         rows = SparseFieldRows(np.arange(n + 1, dtype=np.uint64), zeros, zeros, **arrays)
-        state = new_ffm_state(1, self._sizes["n_fields"], self._wishes.factors, np.random.default_rng(0))
-        task, rng = self._task(rows, state), np.random.default_rng(0)
+        machine = type(self._machine)(1, self._shape[1], self._wishes.factors)
+        task, rng = self._task(machine, rows), np.random.default_rng(0)
         runner = make_runner(task, engine, n_threads, rng, plan=ffm_plan(task, engine, n_threads))
         shuffle = (lambda *given: LibffmOrder(np.array([0, n, n]))(*given)) if self._wishes.compat else True
         stopping = Stopping(tol=None, patience=1, penalty=lambda: 0.0)
@@ -266,7 +240,7 @@ class Fit:
         finally:
             runner.finish()
             runner.close()
-        ffm_loss(rows, state, **self._sizes)
+        machine.loss(rows)
 
     # -------------------------------------------------------------------------------------------- what is said
 
@@ -295,8 +269,8 @@ class Fit:
         if self._held_out is None:
             return []
         if self._wishes.metrics == ("logloss",):
-            return [ffm_loss(self._held_out, self._model_state, **self._sizes)]
-        scores = ffm_scores(self._held_out, self._model_state, **self._sizes)
+            return [self._machine.loss(self._held_out)]
+        scores = self._machine.scores(self._held_out)
         return measure(self._wishes.metrics, scores, self._held_out.targets, self._held_out.weights)
 
     # -------------------------------------------------------------------------------------------- checkpoints
@@ -362,13 +336,6 @@ class _Best:
             for name, array in self._state.arrays.items():
                 array[...] = self._kept[f"best_{name}"]
 
-    def beside(self) -> _Beside:
+    def beside(self) -> FactorState:
         """Return a state whose checkpoints hold the best weights as well."""
-        return _Beside({**self._state.arrays, **self._kept, "best": self._about}, inner=self._state)
-
-
-@dataclass
-class _Beside(FactorState):
-    """A state of which a part, `inner`, is the model's."""
-
-    inner: FactorState | None = None
+        return FactorState({**self._state.arrays, **self._kept, "best": self._about})

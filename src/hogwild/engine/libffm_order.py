@@ -5,6 +5,8 @@ For runs that have to give what libffm gives; our own order (order.py) is as ran
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from hogwild.compiled import strict_kernel
@@ -155,7 +157,7 @@ def fill_initial_weights(weights: np.ndarray, n_factors: int) -> None:
         As in `hogwild.data.libffm_model.LibffmModel`; sums become 1, padding 0.
     n_factors : int
     """
-    _fill(weights.reshape(-1, *weights.shape[-3:]), n_factors, np.float32(1) / np.sqrt(np.float32(n_factors)))
+    _fill(weights.reshape(-1, *weights.shape[-3:]), n_factors, np.float32(1 / math.sqrt(n_factors)))
 
 
 @strict_kernel
