@@ -82,16 +82,18 @@ def read_model(path: PathLike) -> LibffmModel:
         shape = model_shape(n, m, k)
         count = int(np.prod(shape, dtype=object))
         portable = n * m * k * 2  # floats of a build without SSE
-        if size < _HEADER.size + 4 * count and size != _HEADER.size + 4 * portable:
-            of = f"{_HEADER.size + 4 * count:,} for {n:,} features x {m:,} fields x {k} factors"
+        is_short = size < _HEADER.size + 4 * count
+        of = f"{_HEADER.size + 4 * count:,} for {n:,} features x {m:,} fields x {k} factors"
+        if is_short and size != _HEADER.size + 4 * portable:
             raise _wrong(path, f"{size:,} bytes", of)
-        count = min(count, (size - _HEADER.size) // 4)
-        weights = aligned_zeros(count, np.float32)
+        weights = aligned_zeros(portable if is_short else count, np.float32)
         file.readinto(weights.data)
+        if is_short and not (weights[1::2] >= 1).all():
+            raise _wrong(path, f"{size:,} bytes", of)
         about = _read_trailer(path, file.read())
     if not np.isfinite(weights.sum()):
         raise _wrong(path, "weights that are not finite", "those of a training that did not diverge")
-    if count < int(np.prod(shape, dtype=object)) or _is_portable(weights):
+    if is_short or _is_portable(weights):
         pairs = weights.reshape(n, m, k, 2)
         weights = aligned_zeros(shape, np.float32)
         weights[..., 1, :] = 1
@@ -121,6 +123,8 @@ def _read_trailer(path: PathLike, content: bytes) -> dict[str, Any]:
 def _read_text(path: PathLike, content: bytes) -> LibffmModel:
     """Read the text of older versions: sizes, then a line for each feature and field."""
     lines = content.decode("ascii", "replace").splitlines()
+    if not content.endswith(b"\n"):
+        raise DataError(path, len(lines), found="the end of the file", expected="the end of a line before it")
     sizes = []
     for number, key in enumerate(_TEXT_KEYS):
         name, _, text = lines[number].partition(" ") if number < len(lines) else ("", "", "")
