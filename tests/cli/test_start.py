@@ -10,7 +10,14 @@ SLOW = ("numba", "numpy", "scipy", "sklearn", "matplotlib", "safetensors", "pand
 
 @pytest.mark.parametrize(
     "words",
-    [["--help"], ["--version"], *([name, "--help"] for name in ("train", "predict", "evaluate", "inspect", "demo"))],
+    [
+        ["--help"],
+        ["--version"],
+        *(
+            [name, "--help"]
+            for name in ("train", "predict", "evaluate", "inspect", "ffm-train", "ffm-predict", "aliases", "demo")
+        ),
+    ],
 )
 def test_help_imports_nothing_slow(words):
     script = (

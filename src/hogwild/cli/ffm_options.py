@@ -24,6 +24,14 @@ class FfmCommand(TyperCommand):
             error.exit_code = 1
             raise
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, which may find that options do not go together."""
+        try:
+            return super().invoke(ctx)
+        except _USAGE as error:
+            error.exit_code = 1
+            raise
+
 
 def above_zero(what: str) -> Any:
     """Return the check of an option that has to be above 0; its message is libffm's."""
