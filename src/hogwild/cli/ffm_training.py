@@ -19,6 +19,7 @@ from hogwild.data.libffm_model import LibffmModel, model_shape, read_model, writ
 from hogwild.engine.choose import make_runner
 from hogwild.engine.engines import Sequential, Shared, resolve_engine
 from hogwild.engine.libffm_order import LibffmOrder
+from hogwild.engine.runners import Plan
 from hogwild.engine.source import InMemory
 from hogwild.engine.task import Task
 from hogwild.engine.training import DivergedError, Progress, Stopping, Training
@@ -161,7 +162,6 @@ class Fit:
         engine = (Shared() if n_threads > 1 else Sequential()) if wishes.compat else resolve_engine("auto", n_threads)
         order = self._order()
         with live_line("preparing (the first run compiles)", wishes.quiet) as line, counted(n_threads):
-            self._warm_up(engine, n_threads)
             saver = self._saver(engine, n_threads)
             if saver is not None:
                 if self._best is not None:
@@ -182,6 +182,7 @@ class Fit:
             )
             plan = saver.plan if saver is not None else None
             plan = ffm_plan(task, engine, n_threads) if plan is None and n_threads > 1 else plan
+            self._warm_up(engine, n_threads, plan)
             training.runner = make_runner(task, engine, n_threads, training.rng, plan=plan)
             if saver is not None:
                 saver.restore_training(training)
@@ -189,16 +190,15 @@ class Fit:
                     order.skip(training.position.epoch - 1)
             self._say.line = line
             self._header()
-            if self._best is not None and self._best.stopped:  # so the run that is resumed had ended
-                self._say(f"Auto-stop. Use model at {self._best.iteration}th iteration.")
-                self._best.restore()
-                return False
             return self._run(training)
 
     def _run(self, training: Training) -> bool:
         """Run the prepared training."""
         try:
-            training.run()
+            if self._best is not None and self._best.stopped:  # so the run that is resumed had ended
+                self._say(f"Auto-stop. Use model at {self._best.iteration}th iteration.")
+            else:
+                training.run()
         except DivergedError as error:
             smaller = f"-r {self._wishes.eta / 10:g}" + (
                 " or leave out --no-norm" if not self._wishes.normalized else ""
@@ -223,16 +223,18 @@ class Fit:
     def _task(self, machine: Machine, rows: SparseFieldRows) -> Task:
         return machine.task(rows, self._wishes.regularisation, self._wishes.eta)
 
-    def _warm_up(self, engine: Any, n_threads: int) -> None:
+    def _warm_up(self, engine: Any, n_threads: int, plan: Plan | None) -> None:
         """Compile what the run will need, so that its times are those of the data."""
+        if plan is not None and plan.head:
+            plan = replace(plan, head=1)  # of two features: kernels of a head and a tail are others
         n = MIN_ROWS * n_threads
         one = {"values": np.float32, "norms": np.float32, "targets": np.float32, "weights": np.float32}
         arrays = {name: np.ones(n if len(getattr(self._rows, name)) else 0, dtype) for name, dtype in one.items()}
         zeros = np.zeros(n, np.uint32)
         rows = SparseFieldRows(np.arange(n + 1, dtype=np.uint64), zeros, zeros, **arrays)
-        machine = type(self._machine)(1, self._shape[1], self._wishes.factors)
+        machine = type(self._machine)(2, self._shape[1], self._wishes.factors)
         task, rng = self._task(machine, rows), np.random.default_rng(0)
-        runner = make_runner(task, engine, n_threads, rng, plan=ffm_plan(task, engine, n_threads))
+        runner = make_runner(task, engine, n_threads, rng, plan=plan)
         shuffle = (lambda *given: LibffmOrder(np.array([0, n, n]))(*given)) if self._wishes.compat else True
         stopping = Stopping(tol=None, patience=1, penalty=lambda: 0.0)
         try:
