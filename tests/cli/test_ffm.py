@@ -246,6 +246,40 @@ def test_weights_of_rows(folder):
     assert run("ffm-predict", "half.csv", "half", "p").stdout.startswith("logloss = ")
 
 
+def test_tabs(folder):
+    for name, seed in (("train", 0), ("valid", 1)):
+        (folder / f"{name}.tsv").write_text(table_of(clicks(300, seed)).replace(",", "\t"))
+    words = ("--label", "click", "--categorical", "site,ad,slot", "--bits", 8, "-t", 2)
+    rows = columns(run("ffm-train", *words, "-p", "valid.tsv", "train.tsv", "m").stdout)[1]
+    assert run("ffm-predict", "valid.tsv", "m", "p").stdout == f"logloss = {rows[-1][2]:.5f}\n"
+    message = error("ffm-train", "--no-bin", "-t", 1, "-p", "train.tsv", "train.ffm")
+    assert "train.tsv, line 1, column 1: found 'click'" in message
+
+
+def test_rows_without_labels_or_with_words(folder):
+    (folder / "some.csv").write_text("click,site\n1,a\n,b\n0,c\n")
+    words = ("--label", "click", "--bits", 4, "-t", 1)
+    assert "found a row without a label" in error("ffm-train", *words, "some.csv")
+    (folder / "all.csv").write_text("click,site\n1,a\n0,b\n")
+    run("ffm-train", "--quiet", *words, "all.csv", "m")
+    assert run("ffm-predict", "some.csv", "m", "p").stdout == "logloss = 0.69315\n"  # of those with labels
+    assert len((folder / "p").read_text().split()) == 3
+    (folder / "words.csv").write_text("click,site\nyes,a\nno,b\n")
+    assert "found 'yes'" in error("ffm-train", *words, "words.csv") or "expected numbers" in error(
+        "ffm-train", *words, "words.csv"
+    )
+
+
+def test_cache_files_of_ours(folder):
+    run("cache", "train.ffm", "train.hog", "--quiet")
+    losses = [columns(run("ffm-train", "-t", 4, "-p", "valid.ffm", f"train.{kind}", kind).stdout)[1][-1][2]
+              for kind in ("ffm", "hog")]  # fmt: skip
+    assert losses[0] == pytest.approx(losses[1], abs=0.02)  # in another order
+    assert read_model("hog").about == {}
+    said = {run("ffm-predict", f"train.{rows}", "hog", "p").stdout for rows in ("ffm", "hog")}
+    assert len(said) == 1
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 
 

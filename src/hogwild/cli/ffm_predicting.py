@@ -12,8 +12,17 @@ from typing import IO, Any
 import numpy as np
 
 from hogwild.cli.ffm_metrics import measure, probabilities
-from hogwild.cli.ffm_rows import as_field_rows, is_libffm, open_other, with_fields
-from hogwild.cli.rows import FORMAT_KEY, Sources, say_bad_lines
+from hogwild.cli.ffm_rows import (
+    as_field_rows,
+    batches_of,
+    described,
+    is_hog,
+    is_libffm,
+    name_of,
+    open_other,
+    with_fields,
+)
+from hogwild.cli.rows import Sources, say_bad_lines
 from hogwild.cli.terminal import CommandError, check_output, live_line, say_warning
 from hogwild.data import registry
 from hogwild.data.batch import Batch
@@ -23,6 +32,7 @@ from hogwild.data.locations import expand
 from hogwild.steps.libffm import libffm_scores
 
 _STANDARD_OUTPUT = ("-", "/dev/stdout")
+_SAME = {"criteo": "csv", "tsv": "csv"}  # formats that one reader reads
 
 
 def run(sources: Sources, path: Path, output: Path, quiet: bool) -> None:
@@ -33,11 +43,13 @@ def run(sources: Sources, path: Path, output: Path, quiet: bool) -> None:
     rows = _open(sources, model, path)
     predicted = _Predicted(model)
     with live_line(f"predicting {sources}", quiet) as line, _opened(output) as file:
-        for batch in rows:
+        for batch in batches_of(rows):
             labels = batch.labels
             known = np.isfinite(labels) if labels.dtype.kind == "f" else np.ones(batch.n_rows, bool)
             if not known.all():
                 batch = batch._replace(labels=np.where(known, labels, 0))
+            if labels.dtype.kind == "U":
+                raise CommandError(f"{sources}: found the label {str(labels[0])!r}, expected numbers")
             given = as_field_rows(batch, str(sources), model.normalized)
             scores = libffm_scores(model.weights, given)
             file.write("".join(f"{p:g}\n" for p in probabilities(scores).tolist()).encode())
@@ -84,16 +96,24 @@ class _Predicted:
 
 def _open(sources: Sources, model: LibffmModel, path: Path) -> Any:
     """Open the rows in the format of the model's training rows; a file that looks like another is refused."""
-    trained = model.about.get(FORMAT_KEY, {}).get("name", "libffm")
-    if sources.format == "auto":
+    trained = name_of(model.about)
+    if is_hog(sources):
+        rows = sources.open()
+        _check_kind(sources, name_of(described(rows)), trained, path)
+        return rows
+    name = sources.format
+    if name == "auto":
         found = registry.detect(expand(sources.names))
-        looks = "libffm" if is_libffm(sources) else {"criteo": "tsv"}.get(found, found)
-        if looks != trained:
-            raise CommandError(f"{sources}: found {found} rows, expected {trained} as {path} was trained on")
+        _check_kind(sources, "libffm" if is_libffm(sources) else _SAME.get(found, found), trained, path)
         if model.about and not sources.options:
             return open_other(sources, model.about)
-    name = "libffm" if sources.format == "auto" and trained == "libffm" else sources.format
+        name = "libffm" if trained == "libffm" else name
     return with_fields(replace(sources, format=name)).open()
+
+
+def _check_kind(sources: Sources, found: str, trained: str, path: Path) -> None:
+    if found != trained:
+        raise CommandError(f"{sources}: found {found} rows, expected {trained} as {path} was trained on")
 
 
 @contextlib.contextmanager

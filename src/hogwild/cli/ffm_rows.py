@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hogwild.cli.rows import FORMAT_KEY, Sources, open_as, packed, reader_arrays, reader_of, say_bad_lines, unpacked
+from hogwild.cli.caching import ARRAYS_KEY
+from hogwild.cli.rows import (
+    FORMAT_KEY,
+    Sources,
+    check_labels,
+    open_as,
+    packed,
+    reader_arrays,
+    reader_of,
+    say_bad_lines,
+    unpacked,
+)
 from hogwild.cli.terminal import CommandError, say_warning
 from hogwild.data import registry
 from hogwild.data.batch import Batch, concatenate
@@ -29,8 +40,6 @@ from hogwild.data.libffm_cache import (
 )
 from hogwild.data.locations import expand
 from hogwild.steps.rows import SparseFieldRows
-
-ARRAYS_KEY = "reader_arrays"
 
 Say = Callable[[str, str], None]  # text and how it ends
 
@@ -76,16 +85,38 @@ def read_rows(
     like : dict, optional
         How the training rows were read.
     """
-    if is_libffm(sources) if like is None else not like:
+    if not is_hog(sources) and (is_libffm(sources) if like is None else not like):
         return _read_libffm(sources, say, normalized, caches)
-    rows = with_fields(sources).open() if like is None else open_other(sources, like)
-    batch = concatenate(list(rows))
+    rows = with_fields(sources).open() if like is None or is_hog(sources) else open_other(sources, like)
+    about = described(rows)
+    if like is not None and name_of(about) != name_of(like):
+        raise CommandError(f"{sources}: found {name_of(about)} rows, expected {name_of(like)} as in training")
+    batch = concatenate(list(batches_of(rows)))
     say_bad_lines(rows, str(sources))
     if not batch.n_rows:
         raise CommandError(f"{sources}: found a file that holds no rows, expected some")
-    about = {FORMAT_KEY: reader_of(rows), ARRAYS_KEY: packed(reader_arrays(rows))}
+    check_labels(batch.labels, None, str(sources))
     found = as_field_rows(batch, str(sources), normalized)
     return FfmRows(found, _count(batch.indices), _count(batch.fields), about)
+
+
+def is_hog(sources: Sources) -> bool:
+    """Whether rows are in a cache file of ours, which says itself what they were before."""
+    return (registry.detect(expand(sources.names)) if sources.format == "auto" else sources.format) == "hog"
+
+
+def described(rows: Any) -> dict[str, Any]:
+    """Return what a model has to remember of how opened rows are read: nothing of libffm text."""
+    told = getattr(rows, "about", {})
+    reader = told.get(FORMAT_KEY) or reader_of(rows)
+    if reader["name"] == "libffm":
+        return {}
+    return {FORMAT_KEY: reader, ARRAYS_KEY: told.get(ARRAYS_KEY) or packed(reader_arrays(rows))}
+
+
+def name_of(about: dict[str, Any]) -> str:
+    """Name of the format that `described` has described."""
+    return about.get(FORMAT_KEY, {}).get("name", "libffm")
 
 
 def with_fields(sources: Sources) -> Sources:
@@ -101,15 +132,18 @@ def open_other(sources: Sources, like: dict[str, Any]) -> Any:
     return open_as(sources, like[FORMAT_KEY], unpacked(like.get(ARRAYS_KEY, {})), np.array([0, 1]))
 
 
+def batches_of(rows: Any) -> Iterable[Batch]:
+    """Batches of opened rows; a cache file's with the numbers of its source."""
+    return rows.batches() if hasattr(rows, "batches") else rows
+
+
 def as_field_rows(batch: Batch, source: str, normalized: bool, norms: np.ndarray | None = None) -> SparseFieldRows:
     """Rows as kernels see them; a batch's labels above 0, read as whole numbers, are positive.
 
     A row whose values are all 0 has a factor of 1: its score is 0, where libffm multiplies 0 by infinity.
     """
     if len(batch.fields) != len(batch.indices):
-        raise CommandError(f"{source}: found rows without fields, expected libffm text or a table, whose columns are")
-    if batch.labels.dtype.kind == "U":
-        raise CommandError(f"{source}: found the label {str(batch.labels[0])!r}, expected numbers")
+        raise CommandError(f"{source}: found rows without fields, expected libffm text or a table (columns are fields)")
     if not normalized:
         norms = np.empty(0, np.float32)
     else:
@@ -171,11 +205,11 @@ def _text_rows(sources: Sources) -> Batch:
     if len(sources.names) == 1 and Path(sources.names[0]).is_file() and sources.bad_lines == "error":
         limits = {"n_features": LARGEST + 1, "n_fields": LARGEST + 1, **sources.options}
         try:
-            return load_libffm(sources.names[0], n_jobs=-1, **limits)
+            return load_libffm(sources.names[0], n_jobs=sources.n_jobs, **limits)
         except DataError as error:
             if str(LARGEST + 1) not in str(error.expected):
                 raise
-            what = "a field" if "field" in error.expected.split("=")[0].replace("n_features", "") else "an index"
+            what = "a field" if str(error.expected).startswith("a field") else "an index"
             expected = f"{what} up to {LARGEST}, as libffm's files hold 32 bits with a sign"
             raise DataError(error.path, error.line, error.column, error.found, expected) from None
     rows = replace(sources, format="libffm").open()

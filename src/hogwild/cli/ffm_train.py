@@ -35,7 +35,7 @@ def command(
         str, typer.Argument(metavar="TRAIN", help="Rows: libffm text, or another --format.", show_default=False)
     ],
     model: Annotated[
-        Path | None, typer.Argument(metavar="[MODEL]", help="File to write.", show_default="TRAIN's name + .model")
+        Path | None, typer.Argument(metavar="MODEL", help="File to write.", show_default="TRAIN's name + .model")
     ] = None,
     regularisation: Annotated[
         float,
