@@ -59,7 +59,6 @@ def main() -> None:
     batch = make_click_log(options.rows + options.rows // 10, 39, options.features, random_state=7)
     train, valid = batch.rows(0, options.rows), batch.rows(options.rows, batch.n_rows)
     rows, held = FieldRows.from_batch(train), FieldRows.from_batch(valid)
-    labels, held_labels = train.labels, valid.labels
     run_ours(rows[:2_000], held[:2_000], 1, 1)  # compiles
     run_ours(rows[:2_000], held[:2_000], 1, 2)
     program = libffm()
