@@ -39,10 +39,10 @@ def run_libffm(program: str, folder: Path, epochs: int, threads: int) -> dict:
     return {"seconds": float(rows[-1][3]) / len(rows), "losses": [float(row[2]) for row in rows]}
 
 
-def run_ours(train: FieldRows, valid: FieldRows, epochs: int, threads: int, seed: int = 0) -> dict:
+def run_ours(train: tuple, valid: tuple, epochs: int, threads: int, seed: int = 0) -> dict:
     """Train with hogwild; returns seconds an epoch (steps alone, as libffm counts) and validation losses."""
-    model = FFMClassifier(max_iter=epochs, n_jobs=threads, random_state=seed, n_iter_no_change=epochs)
-    model.fit(train, train.labels, validation=(valid, valid.labels))
+    model = FFMClassifier(max_iter=epochs, n_jobs=threads, random_state=seed)
+    model.fit(*train, validation=valid)
     losses = [-score for score in model.validation_scores_]
     return {"seconds": model.step_seconds_ / model.n_iter_, "losses": losses, "engine": model.engine_}
 
@@ -58,9 +58,9 @@ def main() -> None:
     options = parser.parse_args()
     batch = make_click_log(options.rows + options.rows // 10, 39, options.features, random_state=7)
     train, valid = batch.rows(0, options.rows), batch.rows(options.rows, batch.n_rows)
-    rows, held = FieldRows.from_batch(train), FieldRows.from_batch(valid)
-    run_ours(rows[:2_000], held[:2_000], 1, 1)  # compiles
-    run_ours(rows[:2_000], held[:2_000], 1, 2)
+    rows, held = ((FieldRows.from_batch(part), part.labels) for part in (train, valid))
+    for threads in (1, 2):
+        run_ours(rows, held, 1, threads)  # compiles
     program = libffm()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
