@@ -75,7 +75,7 @@ def run_plain(X, y: np.ndarray, epochs: int, rng: np.random.Generator) -> list[f
 
 def fitted(X, y: np.ndarray, epochs: int, n_jobs: int, seed: int, **given) -> FMClassifier:
     """Fit ours."""
-    settings = {"n_factors": K, "eta0": ETA, "alpha": ALPHA, "max_iter": epochs, **given}
+    settings = {"n_factors": K, "eta0": ETA, "alpha": ALPHA, "normalize": True, "max_iter": epochs, **given}
     return FMClassifier(n_jobs=n_jobs, random_state=seed, **settings).fit(X, y)
 
 
