@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: demo test test-slow bench bench-data bench-linear lint docs clean help
+.PHONY: demo test test-slow bench bench-data bench-linear bench-factorisation lint docs clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -35,6 +35,10 @@ bench-data: $(SETUP) ## reading, caching and training beyond memory, beside scik
 bench-linear: $(SETUP) ## dual solvers, many settings, own steps and engines, beside their rivals; PARTS="dual engines" for some
 	-$(BIN)/python -m pip install --quiet --group bench
 	$(BIN)/python benchmarks/linear.py $(PARTS)
+
+bench-factorisation: $(SETUP) ## models of factors beside libffm (ffm-train on PATH), implicit and exact cuts; PARTS="ffm cut" for some
+	-$(BIN)/python -m pip install --quiet --group bench-factorisation
+	$(BIN)/python benchmarks/factorisation.py $(PARTS)
 
 lint: $(SETUP) ## format and lint
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""The benchmarks of the linear models run, small: that they print what they promise, not how fast."""
+"""The benchmarks of the linear models and of the models of factors run, small: what they print, not how fast."""
 
 from __future__ import annotations
 
@@ -24,6 +24,18 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
         ("linear_settings", "--rows 2000 --repeat 1 --epochs 2", ["adagrad, in memory", "GridSearchCV", "text"]),
         ("linear_own_step", "--rows 2000 --epochs 2 --runs 2", ["1 thread: own step", "2 threads: own step"]),
         ("linear_engines", "--quick", ["round_robin", "processes, plain Python", "mean staleness"]),
+        (
+            "factorisation_ffm",
+            "--rows 3000 --features 2000 --epochs 2 --repeat 1 --seeds 2",
+            ["seconds an epoch", "hogwild, 2", "standard deviation"],
+        ),
+        (
+            "factorisation_fm",
+            "--rows 3000 --features 2000 --epochs 2 --repeat 1 --seeds 2",
+            ["plain @njit", "2 threads", "logistic regression"],
+        ),
+        ("factorisation_matrix", "--quick", ["plain @njit", "hogwild bpr, 2 threads", "item-kNN"]),
+        ("factorisation_cut", "--few", ["maximum flow", "flows, 2 threads", "times one"]),
     ],
 )
 def test_it_prints_its_tables(name, options, shown):

@@ -12,7 +12,7 @@ from hogwild.engine import engines
 from hogwild.losses import SavedLoss
 
 _KINDS = "iufbU"  # dtypes of labels; others are written as Python objects of one of these kinds
-_ENGINES = {kind.__name__: kind for kind in engines.Engine.__args__}
+_ENGINES = {kind.__name__: kind for kind in (*engines.Engine.__args__, engines.Grid)}
 
 
 def encode(value: Any) -> Any:

@@ -7,17 +7,18 @@ from collections.abc import Callable
 import numpy as np
 
 from hogwild.engine.baselines import BASELINES, Baseline
-from hogwild.engine.engines import ALONE, Engine, Replicas, Sequential
+from hogwild.engine.engines import ALONE, Engine, Grid, Replicas, Sequential
+from hogwild.engine.grid import GridRunner
 from hogwild.engine.runners import Plan, ReplicasRunner, SequentialRunner
 from hogwild.engine.task import Task
 from hogwild.engine.tuning import SelfTuned, is_long, tuned_plan
 
-Runner = SequentialRunner | ReplicasRunner | SelfTuned | Baseline
+Runner = SequentialRunner | ReplicasRunner | SelfTuned | Baseline | GridRunner
 
 
 def make_runner(
     task: Task,
-    engine: Engine,
+    engine: Engine | Grid,
     n_threads: int,
     rng: np.random.Generator,
     *,
@@ -38,6 +39,8 @@ def make_runner(
     """
     if isinstance(engine, Sequential) or (n_threads == 1 and not isinstance(engine, ALONE)):
         return SequentialRunner(task)
+    if isinstance(engine, Grid):
+        return GridRunner(task, engine, n_threads, rng)
     if type(engine) in BASELINES:
         return BASELINES[type(engine)](task, engine, n_threads)
     tunes = isinstance(engine, Replicas) and engine.tune and not engine.deterministic

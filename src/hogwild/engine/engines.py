@@ -197,6 +197,19 @@ class MiniBatch:
         _check_count("size", self.size, 1, "row")
 
 
+@dataclass(frozen=True)
+class Grid:
+    """Threads on blocks of users and items that no two of them share at a time; for ratings (`MatrixFactorization`).
+
+    Nothing is copied or merged, and the bits are the same on every run with the same number of threads.
+
+    References
+    ----------
+    R. Gemulla, P. J. Haas, E. Nijkamp, Y. Sismanis. Large-Scale Matrix Factorization with Distributed Stochastic
+    Gradient Descent. KDD 2011.
+    """
+
+
 def _check_count(name: str, value: int, least: int, unit: str) -> None:
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise ValueError(f"{name} must be a whole number, found {value!r}")

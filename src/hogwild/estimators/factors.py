@@ -15,7 +15,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from hogwild.compiled import aligned_copy
 from hogwild.engine.choose import make_runner
-from hogwild.engine.engines import ENGINES, Engine, Replicas, Sequential, Shared, Simulated, resolve_engine
+from hogwild.engine.engines import ENGINES, Engine, Grid, Replicas, Sequential, Shared, Simulated, resolve_engine
 from hogwild.engine.runners import Plan
 from hogwild.engine.source import Source
 from hogwild.engine.task import Task
@@ -117,6 +117,10 @@ class FactorModel(BaseEstimator):
         """Random numbers of one fit: initial weights first, then orders."""
         return np.random.default_rng(check_random_state(self.random_state).randint(MAX_INT))
 
+    def _engine_for(self, n_threads: int) -> Engine | Grid:
+        """Who runs the steps on that many threads."""
+        return resolve_factor_engine(self.engine, n_threads)
+
     def _run(
         self,
         task: Task,
@@ -152,7 +156,7 @@ class FactorModel(BaseEstimator):
         watch : callable, optional
             Called after each slice, before the user's callback; a true result ends the run.
         """
-        engine = resolve_factor_engine(self.engine, n_threads)
+        engine = self._engine_for(n_threads)
         state: FactorState = self._state
         saver, best = None, _Best(state, keep_best)
         if self.checkpoint is not None:
