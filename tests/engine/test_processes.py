@@ -320,8 +320,13 @@ FORK = """
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_fit_in_a_forked_child_after_a_fit():
+    quiet = ["-W", "ignore::DeprecationWarning"]  # of forks beside threads, which a BLAS may have
     ended = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(FORK)], capture_output=True, text=True, timeout=240, env=os.environ
+        [sys.executable, *quiet, "-c", textwrap.dedent(FORK)],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env=os.environ,
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
