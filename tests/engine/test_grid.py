@@ -13,7 +13,7 @@ from hogwild import MatrixFactorization, SGDRegressor
 from hogwild.engine import Grid
 from hogwild.engine.grid import GridRunner, balanced_parts
 from hogwild.engine.loops import advance
-from hogwild.engine.order import draw_order
+from hogwild.engine.order import draw_order, epoch_rows
 from hogwild.engine.source import NONE
 from hogwild.estimators.interactions import seen_rows
 from hogwild.estimators.matrix_task import MatrixOptions, Table, first_factors, make_matrix_task
@@ -51,8 +51,9 @@ def test_parts_are_balanced(numbers, n_parts):
     parts = balanced_parts(numbers, n_parts)
     assert parts.size == numbers.max() + 1
     assert parts.max() < n_parts
+    assert (np.diff(parts.astype(int)) >= 0).all()  # neighbours stay together
     sizes = np.bincount(parts[numbers], minlength=n_parts)
-    assert sizes.max() - sizes.min() <= np.bincount(numbers).max() * 2  # dealt out to and fro
+    assert np.abs(sizes - len(numbers) / n_parts).max() <= np.bincount(numbers).max()
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 5])
@@ -85,11 +86,13 @@ def test_threads_have_the_bits_of_one_that_runs_the_blocks_in_turn(learning_rate
             low = high
 
     twin, expected = task_of(learning_rate)
-    blocks = GridRunner(twin, Grid(), 3, np.random.default_rng(5))._blocks
-    rng, work, clock = np.random.default_rng(5), make_work(twin.n_columns, twin.dtype), 1.0
+    same = GridRunner(twin, Grid(), 3, np.random.default_rng(5))
+    work, clock = make_work(twin.n_columns, twin.dtype), 1.0
     for _ in range(3):
-        orders = [[draw_order(rng, len(block.targets), NONE, True) for block in turn] for turn in blocks]
-        for turn, some in zip(blocks, orders, strict=True):
+        same._draw(True)
+        for turn, some in zip(same._blocks, same._orders, strict=True):
+            for block, drawn in zip(turn, some, strict=True):
+                assert sorted(epoch_rows(drawn)) == list(range(len(block.targets)))
             for block, drawn in zip(turn, some, strict=True):
                 work.running[1], work.running[2] = clock, 1.0
                 bounds = (np.uint64(0), np.uint64(len(block.targets)))
@@ -99,7 +102,7 @@ def test_threads_have_the_bits_of_one_that_runs_the_blocks_in_turn(learning_rate
     assert task.t == clock == 1 + 3 * N_ROWS
 
 
-@settings(max_examples=5)
+@settings(max_examples=5, deadline=None)  # it compiles
 @given(n_jobs=st.integers(2, 4))
 def test_ratings_run_on_a_grid_with_the_same_bits(n_jobs):
     users, items, values, _ = ratings()

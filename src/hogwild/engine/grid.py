@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from hogwild.compiled import aligned_zeros, barrier, kernel
 from hogwild.engine.engines import Grid
 from hogwild.engine.loops import advance
 from hogwild.engine.order import Order, draw_order
+from hogwild.engine.order import shuffle as reshuffle
 from hogwild.engine.pool import thread_pool
 from hogwild.engine.source import NONE
 from hogwild.engine.task import Task
@@ -21,7 +23,10 @@ from hogwild.steps.rows import PairRows
 
 
 def balanced_parts(numbers: np.ndarray, n_parts: int) -> np.ndarray:
-    """Divide things into parts with about as many rows each.
+    """Divide things into parts of neighbours with about as many rows each.
+
+    Neighbours, because processors fetch the cache lines beside those that are asked for: with the most frequent things
+    dealt out to and fro, threads took each other's lines (MovieLens 100k: 1.2 times one thread instead of 1.6).
 
     Parameters
     ----------
@@ -32,13 +37,11 @@ def balanced_parts(numbers: np.ndarray, n_parts: int) -> np.ndarray:
     Returns
     -------
     ndarray of uint32
-        Part of each thing, up to the largest number. The most frequent are dealt out to and fro.
+        Part of each thing, up to the largest number.
     """
     counts = np.bincount(numbers)
-    there_and_back = np.concatenate([np.arange(n_parts), np.arange(n_parts)[::-1]])
-    parts = np.empty(len(counts), np.uint32)
-    parts[np.argsort(-counts, kind="stable")] = np.resize(there_and_back, len(counts))
-    return parts
+    middles = np.cumsum(counts) - counts / 2
+    return np.minimum(middles * n_parts // counts.sum(), n_parts - 1).astype(np.uint32)
 
 
 class GridRunner:
@@ -71,6 +74,7 @@ class GridRunner:
         sizes = [sum(len(block.targets) for block in turn) for turn in self._blocks]
         self._starts = np.cumsum([0, *sizes])
         self._orders: list[list[Order]] = []
+        self._meeting = aligned_zeros(16, np.int64)
 
     def _cut(self, rows: PairRows) -> list[list[PairRows]]:
         """Rows of each turn and thread, in their order, side by side in memory."""
@@ -97,22 +101,38 @@ class GridRunner:
         `order` says whether rows are shuffled, no more: blocks are drawn one by one.
         """
         if low == 0 or not self._orders:
-            shuffle = order.blocks.size > 0
-            self._orders = [
-                [draw_order(self._rng, len(block.targets), NONE, shuffle) for block in turn] for turn in self._blocks
-            ]
-        n_rows, total, loss = int(order.n_rows), int(self._starts[-1]), 0.0
+            self._draw(order.blocks.size > 0)
+        n_rows, total = int(order.n_rows), int(self._starts[-1])
         low, stop = low * total // n_rows, high * total // n_rows  # rows of weight 0 have been left out
-        began = self.task.t - low
+        began, turns = self.task.t - low, []
         for turn, (start, end) in enumerate(zip(self._starts[:-1], self._starts[1:], strict=True)):
             if max(low, start) < min(stop, end):
                 shares = (max(low, start) - start, min(stop, end) - start)
-                loss += self._run_turn(turn, *shares, end - start, began + start)
+                turns.append(self._calls(turn, *shares, end - start, began + start))
+        self._meeting[:] = 0
+        parts = [(list(calls), self._meeting, self.n_threads) for calls in zip(*turns, strict=True)]
+        losses = thread_pool().run(_run_part, parts)
         self.task.t = began + stop
-        return loss, high
+        return float(sum(losses)), high
 
-    def _run_turn(self, turn: int, low: int, high: int, size: int, t: float) -> float:
-        """Run the shares low / size to high / size of a turn's blocks, each on its thread.
+    def _draw(self, shuffle: bool) -> None:
+        """Draw the order of the rows of each block; after the first epoch, by shuffling the last one's.
+
+        Four orders from scratch took 60 us, as long as stepping through 2,400 ratings.
+        """
+        if not self._orders:
+            self._orders = [
+                [draw_order(self._rng, len(block.targets), NONE, shuffle) for block in turn] for turn in self._blocks
+            ]
+            return
+        for orders in self._orders if shuffle else ():
+            seeds = self._rng.integers(1, 2**63, (len(orders), 2), dtype=np.uint64)
+            for k, (order, (outer, inner)) in enumerate(zip(orders, seeds, strict=True)):
+                reshuffle(order.blocks, outer)
+                orders[k] = order._replace(seed=inner)
+
+    def _calls(self, turn: int, low: int, high: int, size: int, t: float) -> list[tuple]:
+        """Return what threads run of the shares low / size to high / size of a turn's blocks.
 
         `t` is the clock where the turn begins; threads count their own rows from there, so that no slice's length
         shows in a step.
@@ -123,15 +143,30 @@ class GridRunner:
                 len(block.targets) if share == size else len(block.targets) * share // size // CHUNK * CHUNK
                 for share in (low, high)
             )
-            if first < last:
-                work.running[1] = t + first
-                bounds = (np.uint64(first), np.uint64(last))
-                calls.append((block, order, self._model, np.uint64(0), self.task.schedule, *bounds, work))
-        losses = thread_pool().run(advance, calls) if calls else []
-        return float(sum(losses))
+            bounds = (np.uint64(first), np.uint64(last))
+            calls.append((t + first, (block, order, self._model, np.uint64(0), self.task.schedule, *bounds, work)))
+        return calls
 
     def finish(self) -> None:
         """Do nothing: the model's arrays hold its weights."""
 
     def close(self) -> None:
         """Let go of nothing."""
+
+
+@kernel
+def _meet(meeting, parties):
+    """Wait for the other threads."""
+    barrier(meeting, np.int64(parties))
+
+
+def _run_part(calls: list[tuple], meeting: np.ndarray, parties: int) -> float:
+    """Run one thread's blocks, all threads a turn at a time; waking a thread for each turn took 70 us."""
+    loss = 0.0
+    for t, call in calls:
+        try:
+            call[-1].running[1] = t
+            loss += advance(*call)
+        finally:
+            _meet(meeting, parties)
+    return loss
