@@ -171,7 +171,7 @@ def make_task(options: FmOptions, state: FactorState, rows: Rows) -> Task:
     )
 
 
-REPLICATED = 1 << 20  # bytes of the matrix up to which all of it is replicated
+REPLICATED, REPLICATED_BY_TWO = 1 << 20, 1 << 22  # bytes of the matrix up to which all of it is replicated
 HEAD = {2: 512, 8: 2048}  # features that are replicated of a larger one, for so many threads; more: 4,096
 MERGE_SHARE = 0.05  # of the time, for merges
 STEP_NS, MERGE_NS = 0.25, 0.3  # of a step, for each lane of a nonzero; of a merge, for each element
@@ -180,19 +180,20 @@ STEP_NS, MERGE_NS = 0.25, 0.3  # of a step, for each lane of a nonzero; of a mer
 def fm_plan(task: Task, engine: Engine, n_threads: int = 2) -> Plan | None:
     """Interval and head of replicas: everything where the matrix is small, else its hottest rows.
 
-    On a click log of 39 entries a row, 8 factors and AdaGrad, on a machine busy with other work: copies of 2,000
-    features, merged every 2,048 rows, cost two threads 12 to 25 % more processor time than one thread; of 1,000,000
-    features, heads of 256 and of 1,024 cost a third more in a run in which one of 4,096 cost 90 %.
+    On a click log of 39 entries a row, 8 factors and AdaGrad, two threads took 1 / 2.0 of one thread's time with copies
+    of 2,000 features, 1 / 1.7 with copies of 20,000 merged every 8,192 rows (with a head of 512: 1 / 1.6), and of
+    1,000,000 features 1 / 1.6 with heads of 256 to 2,048: looking a row up in a head and tail takes a sixth longer.
     """
     if getattr(engine, "deterministic", False) or (engine.interval is not None and engine.head is not None):
         return None
     n_threads = engine.n_replicas if isinstance(engine, Simulated) else n_threads
     matrix, head = task.model.factors, engine.head
-    if head is None and matrix.nbytes > REPLICATED:
+    few = n_threads <= 2
+    if head is None and matrix.nbytes > (REPLICATED_BY_TWO if few else REPLICATED):
         head = next((size for most, size in HEAD.items() if n_threads <= most), 4096)
     n_hot = task.n_features if head is None else min(head, task.n_features)
     seldom = MERGE_NS * n_hot * matrix.shape[1] / (MERGE_SHARE * STEP_NS * task.row_length * task.n_columns)
-    most = max(64, 8192 // n_threads)
+    most = max(64, (16384 if few else 8192) // n_threads)
     interval = engine.interval or int(np.clip(1 << math.ceil(math.log2(max(seldom, 1.0))), min(most, 1024), most))
     return Plan(interval, None if head is None or head >= task.n_features else head)
 
