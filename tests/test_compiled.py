@@ -78,6 +78,7 @@ def kernels(cache: Path) -> list[Path]:
     return sorted(path for path in cache.iterdir() if path.is_file() and not path.name.startswith("tmp-"))
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_loss_changes_the_fits_of_new_processes(package, tmp_path):
     """The kernel that calls the loss lies in another file, which the edit does not touch."""
     cache = str(tmp_path / "cache")

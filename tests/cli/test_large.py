@@ -167,6 +167,7 @@ def piped(content, *words, env=None):
     return subprocess.run(command, input=content, capture_output=True, env={**os.environ, **(env or {})}, timeout=300)
 
 
+@pytest.mark.slow
 def test_standard_input(rows, tmp_path):
     content = rows.read_bytes()
     cache = tmp_path / "piped.hog"
@@ -294,6 +295,7 @@ INTERRUPTED = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [(), ("--cache", "mine.hog"), ("--cache", "off", "--memory", "1kB")])
 def test_ctrl_c_then_resume_is_as_if_nothing_had_been(rows, tmp_path, extra):
     words = ["train", rows, "-m", "m", "-j", 1, "--epochs", 4, *extra, "--quiet", "--penalty", "l1", "--alpha", 1e-4]
