@@ -22,6 +22,7 @@ from hogwild.vectors.tiles import ESTIMATE, QUAD, TILE
 
 FFM_LOSSES = ("log_loss", "squared_error")
 HEAD_BYTES, INTERVAL = 1 << 18, 1024  # of the hot features that two threads replicate, and rows between their merges
+SHORTEST, INTERVALS = 64, 480  # rows; an epoch of fewer than 500,000 merges about so many times
 SHARE = 0.02  # of the row-sum bound: AdaGrad's sums, which merge whole, damp the steps that follow by themselves
 LARGE = 1 << 21  # bytes of blocks beyond which the next row's are asked for ahead of time
 
@@ -237,12 +238,18 @@ def ffm_plan(task: Task, engine: Engine, n_threads: int) -> Plan | None:
     """Choose interval and head of replicas; None where the engine's own choice stands.
 
     Copies of the hottest features that fit a second-level cache keep threads off each other's cache lines; cold
-    features seldom meet. What the engine says itself is kept.
+    features seldom meet. Few rows merge more often, and fewer features: until the sums have grown, replicas that do not
+    see each other's take longer steps (50,000 rows merged every 1,024: validation loss .5150 after 5 epochs, not
+    .5129). What the engine says itself is kept.
     """
     if not isinstance(engine, Replicas | Simulated) or getattr(engine, "deterministic", False):
         return None
-    head = min(max(1, HEAD_BYTES // (4 * task.n_columns)), task.n_features) if engine.head is None else engine.head
-    interval = engine.interval or max(16, INTERVAL // max(1, n_threads // 2))
+    interval = INTERVAL
+    while interval > SHORTEST and interval > task.n_rows // INTERVALS:
+        interval //= 2
+    head_bytes = HEAD_BYTES * interval // INTERVAL
+    head = min(max(1, head_bytes // (4 * task.n_columns)), task.n_features) if engine.head is None else engine.head
+    interval = engine.interval or max(16, interval // max(1, n_threads // 2))
     return Plan(interval, None if head >= task.n_features else head)
 
 
