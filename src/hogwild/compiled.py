@@ -375,15 +375,19 @@ def _bits(builder: Any, address: Any, dtype: Any) -> tuple[Any, ir.IntType, int,
     return builder.load(builder.bitcast(address, integer.as_pointer())), integer, prefix, mask
 
 
+def _unboxed(builder: Any, address: Any, dtype: Any) -> tuple[Any, Any]:
+    """Whether a slot is boxed at `address`, and the slot, in 64 bits."""
+    word, integer, prefix, mask = _bits(builder, address, dtype)
+    boxed = builder.icmp_unsigned("==", builder.and_(word, integer(prefix)), integer(prefix))
+    slot = builder.and_(word, integer(mask))
+    return boxed, builder.zext(slot, ir.IntType(64)) if integer.width == 32 else slot
+
+
 def _split_address(context: Any, builder: Any, signature: Any, tail: Any, index: Any, head: Any) -> Any:
     """Address of the weight: in `head` where the tail holds a box, else in the tail itself; no branch to mispredict."""
     tail_type, head_type = signature.args[0], signature.args[2]
     cold = address_of(context, builder, tail_type, tail, index)
-    word, integer, prefix, mask = _bits(builder, cold, tail_type.dtype)
-    boxed = builder.icmp_unsigned("==", builder.and_(word, integer(prefix)), integer(prefix))
-    slot = builder.and_(word, integer(mask))
-    if tail_type.dtype.bitwidth == 32:
-        slot = builder.zext(slot, ir.IntType(64))
+    boxed, slot = _unboxed(builder, cold, tail_type.dtype)
     return builder.select(boxed, address_of(context, builder, head_type, head, slot), cold)
 
 
@@ -415,8 +419,7 @@ def is_boxed(typing_context, array, index):
 
     def codegen(context, builder, signature, args):
         address = address_of(context, builder, signature.args[0], *args)
-        word, integer, prefix, _ = _bits(builder, address, signature.args[0].dtype)
-        return builder.icmp_unsigned("==", builder.and_(word, integer(prefix)), integer(prefix))
+        return _unboxed(builder, address, signature.args[0].dtype)[0]
 
     return types.boolean(array, types.uint64), codegen
 
@@ -427,9 +430,7 @@ def boxed_slot(typing_context, array, index):
 
     def codegen(context, builder, signature, args):
         address = address_of(context, builder, signature.args[0], *args)
-        word, integer, _, mask = _bits(builder, address, signature.args[0].dtype)
-        slot = builder.and_(word, integer(mask))
-        return builder.zext(slot, ir.IntType(64)) if signature.args[0].dtype.bitwidth == 32 else slot
+        return _unboxed(builder, address, signature.args[0].dtype)[1]
 
     return types.uint64(array, types.uint64), codegen
 
@@ -482,11 +483,7 @@ def row_pointer(context: Any, builder: Any, weights_type: Any, weights: Any, ind
     head_type, tail_type = weights_type.types
     head, tail = (builder.extract_value(weights, k) for k in range(2))
     cold, width = _row_address(context, builder, tail_type, tail, index)
-    word, integer, prefix, mask = _bits(builder, cold, tail_type.dtype)
-    boxed = builder.icmp_unsigned("==", builder.and_(word, integer(prefix)), integer(prefix))
-    slot = builder.and_(word, integer(mask))
-    if integer.width == 32:
-        slot = builder.zext(slot, ir.IntType(64))
+    boxed, slot = _unboxed(builder, cold, tail_type.dtype)
     hot, _ = _row_address(context, builder, head_type, head, slot)
     return builder.select(boxed, hot, cold), width
 

@@ -12,6 +12,7 @@ from hogwild.compiled import strict_kernel
 from hogwild.data.batch import Batch
 from hogwild.data.errors import DataError
 from hogwild.data.files import PathLike, write_whole
+from hogwild.steps.rows import SparseFieldRows
 
 CHUNK = 10_000_000  # bytes of text that are hashed at a time, and nonzeros that a block is closed after
 LARGEST = 2**31 - 2  # index or field: their number is a signed 32-bit number in the files
@@ -78,9 +79,9 @@ def _norms(indptr, values, norms):
         norms[i] = np.float32(1) / total
 
 
-def row_norms(rows: Batch) -> np.ndarray:
+def row_norms(rows: Batch | SparseFieldRows) -> np.ndarray:
     """``1 / sum of squared values`` of each row, summed in float32 as libffm does; infinity where it has no values."""
-    norms = np.empty(rows.n_rows, np.float32)
+    norms = np.empty(len(rows.indptr) - 1, np.float32)
     _norms(rows.indptr, rows.values, norms)
     return norms
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hogwild.compiled import aligned_zeros, kernel
+from hogwild.data.libffm_cache import row_norms as libffm_norms
 from hogwild.engine.engines import Engine, Replicas, Simulated
 from hogwild.engine.runners import Plan
 from hogwild.engine.task import Merge, Task
@@ -104,20 +105,8 @@ def row_norms(rows: SparseFieldRows) -> np.ndarray:
     -------
     ndarray of float32, shape (n_rows,)
     """
-    norms = np.empty(len(rows.indptr) - 1, np.float32)
-    _fill_norms(rows.indptr, rows.values, norms)
-    return norms
-
-
-@kernel
-def _fill_norms(indptr, values, norms):
-    for i in range(np.uint64(norms.size)):
-        total, j = np.float32(0), indptr[i]
-        while j < indptr[i + np.uint64(1)]:
-            x = np.float32(values[j])
-            total = np.float32(total + x * x)
-            j += np.uint64(1)
-        norms[i] = np.float32(1) / total if total > 0 else np.float32(1)
+    norms = libffm_norms(rows)
+    return np.where(np.isfinite(norms), norms, np.float32(1))
 
 
 def _model(state: FactorState, n_fields: int, n_factors: int, loss: str, alpha: float) -> Ffm:

@@ -93,7 +93,8 @@ def row_norm(rows, i):
 
 
 @inlined
-def _known(rows, j, settings):
+def known(rows, j, settings):
+    """Whether the model has the feature and the field of the entry at position `j`."""
     return rows.indices[j] < np.uint64(settings.n_features) and rows.fields[j] < np.uint64(settings.n_fields)
 
 
@@ -117,7 +118,7 @@ def _place_entries(rows, i, model, work):
         spread[_presence_at(f)] = 0
     present = np.uint64(0)
     for j in range(start, stop):
-        if _known(rows, j, settings):
+        if known(rows, j, settings):
             f = np.uint64(rows.fields[j])
             if spread[_presence_at(f)] != 0:
                 return np.uint64(0), False
@@ -199,10 +200,10 @@ def _score_pairs(rows, i, model):
     settings, (start, stop), total = model.settings, span(rows, i), np.float32(0)
     plane, n_quads = np.uint64(settings.n_groups) * LINE, np.uint64(settings.n_quads)
     for a in range(start, stop):
-        if _known(rows, a, settings):
+        if known(rows, a, settings):
             first, fa = row_of(model.blocks, rows.indices[a]), np.uint64(rows.fields[a]) * _QUAD
             for c in range(a + _ONE, stop):
-                if _known(rows, c, settings):
+                if known(rows, c, settings):
                     second, fc = row_of(model.blocks, rows.indices[c]), np.uint64(rows.fields[c]) * _QUAD
                     product = np.float32(0)
                     for q in range(n_quads):
@@ -218,10 +219,10 @@ def _step_pairs(rows, i, model, kappa, eta):
     settings, (start, stop), alpha = model.settings, span(rows, i), np.float32(model.settings.alpha)
     plane, n_quads = np.uint64(settings.n_groups) * LINE, np.uint64(settings.n_quads)
     for a in range(start, stop):
-        if _known(rows, a, settings):
+        if known(rows, a, settings):
             first, fa = row_of(model.blocks, rows.indices[a]), np.uint64(rows.fields[a]) * _QUAD
             for c in range(a + _ONE, stop):
-                if _known(rows, c, settings):
+                if known(rows, c, settings):
                     second, fc = row_of(model.blocks, rows.indices[c]), np.uint64(rows.fields[c]) * _QUAD
                     slope = kappa * (rows.values[a] * rows.values[c])
                     for q in range(n_quads):
@@ -244,7 +245,7 @@ def _step_one(pair, gradient, eta):
 def _score_linear(rows, i, model):
     settings, (start, stop), total = model.settings, span(rows, i), np.float32(0)
     for a in range(start, stop):
-        if _known(rows, a, settings):
+        if known(rows, a, settings):
             total += row_of(model.linear, rows.indices[a])[np.uint64(0)] * rows.values[a]
     return total * np.float32(root(row_norm(rows, i))) + model.bias[0]
 
@@ -254,7 +255,7 @@ def _step_linear(rows, i, model, kappa, eta):
     settings, (start, stop) = model.settings, span(rows, i)
     slope, alpha = kappa * np.float32(root(row_norm(rows, i))), np.float32(settings.alpha)
     for a in range(start, stop):
-        if _known(rows, a, settings):
+        if known(rows, a, settings):
             pair = row_of(model.linear, rows.indices[a])
             _step_one(pair, alpha * pair[np.uint64(0)] + slope * rows.values[a], eta)
     _step_one(model.bias, kappa, eta)
@@ -266,7 +267,7 @@ def _step_linear(rows, i, model, kappa, eta):
 @inlined
 def _ask_block(rows, j, model):
     """Ask for the block of the entry at position `j`."""
-    if _known(rows, j, model.settings):
+    if known(rows, j, model.settings):
         row = row_of(model.blocks, rows.indices[j])
         at = np.uint64(0)
         while at < np.uint64(row.size):
@@ -288,7 +289,7 @@ def _ask_first_of(rows, j, model):
         return lambda rows, j, model: None
 
     def ask(rows, j, model):
-        if _known(rows, j, model.settings):
+        if known(rows, j, model.settings):
             width = np.uint64(model.blocks.tail.shape[1])
             prefetch(model.blocks.tail, np.uint64(rows.indices[j]) * width)
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from hogwild.compiled import prefetch, row_of, strict_inlined, strict_kernel
 from hogwild.steps.base import ADD, register
+from hogwild.steps.ffm import known, row_norm
 from hogwild.steps.rows import SparseFieldRows
 from hogwild.vectors.quads import step_quads
 
@@ -48,27 +49,17 @@ _ONE, _4, _8 = np.uint64(1), np.uint64(4), np.uint64(8)
 
 
 @strict_inlined
-def _known(rows, j, settings):
-    return rows.indices[j] < np.uint64(settings.n_features) and rows.fields[j] < np.uint64(settings.n_fields)
-
-
-@strict_inlined
-def _norm(rows, i):
-    return rows.norms[i] if rows.norms.size else np.float32(1)
-
-
-@strict_inlined
 def _score(rows, i, model):
     """Every fourth factor is summed up by itself, over all pairs; nothing is fused or regrouped."""
     t0, t1, t2, t3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    settings, norm, stop = model.settings, _norm(rows, i), rows.indptr[i + _ONE]
+    settings, norm, stop = model.settings, row_norm(rows, i), rows.indptr[i + _ONE]
     size = np.uint64(settings.n_quads) * _8
     for a in range(rows.indptr[i], stop):
-        if not _known(rows, a, settings):
+        if not known(rows, a, settings):
             continue
         first, fa = row_of(model.blocks, rows.indices[a]), np.uint64(rows.fields[a]) * size
         for c in range(a + _ONE, stop):
-            if not _known(rows, c, settings):
+            if not known(rows, c, settings):
                 continue
             second, fc = row_of(model.blocks, rows.indices[c]), np.uint64(rows.fields[c]) * size
             v = rows.values[a] * rows.values[c] * norm
@@ -85,18 +76,18 @@ def _score(rows, i, model):
 
 @strict_inlined
 def _run_step(rows, i, model, eta):
-    settings, norm, stop = model.settings, _norm(rows, i), rows.indptr[i + _ONE]
+    settings, norm, stop = model.settings, row_norm(rows, i), rows.indptr[i + _ONE]
     size, alpha = np.uint64(settings.n_quads) * _8, np.float32(settings.alpha)
     y = np.float64(rows.targets[i])
     e = math.exp(-y * np.float64(_score(rows, i, model)))
     weight = np.float64(rows.weights[i]) if rows.weights.size else 1.0
     kappa = np.float32(-y * e / (1.0 + e) * weight)
     for a in range(rows.indptr[i], stop):
-        if not _known(rows, a, settings):
+        if not known(rows, a, settings):
             continue
         first, fa = row_of(model.blocks, rows.indices[a]), np.uint64(rows.fields[a]) * size
         for c in range(a + _ONE, stop):
-            if not _known(rows, c, settings):
+            if not known(rows, c, settings):
                 continue
             second, fc = row_of(model.blocks, rows.indices[c]), np.uint64(rows.fields[c]) * size
             slope = kappa * (rows.values[a] * rows.values[c] * norm)
@@ -113,7 +104,7 @@ def _step(rows, i, model, work, k):
 
 def _prefetch(rows, i, model):
     for j in range(rows.indptr[i], rows.indptr[np.uint64(i) + _ONE]):
-        if _known(rows, j, model.settings):
+        if known(rows, j, model.settings):
             row, at = row_of(model.blocks, rows.indices[j]), np.uint64(0)
             while at < np.uint64(row.size):
                 prefetch(row, at)

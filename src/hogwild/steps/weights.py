@@ -13,6 +13,7 @@ from numba import types
 from numba.extending import overload
 
 from hogwild.compiled import (
+    LINE,
     box_slot,
     boxed_slot,
     fetch_add,
@@ -251,7 +252,7 @@ def _prefetch_columns(array, f):
     j, stop = np.uint64(f) * width, np.uint64(f) * width + width
     while j < stop:
         prefetch(array, j)
-        j += np.uint64(16)
+        j += np.uint64(LINE) // np.uint64(array.itemsize)
 
 
 @overload(prefetch_weight, jit_options=INLINE)
