@@ -21,6 +21,7 @@ FLOORS = [
     {"own", "gradients"},
     {"encoding"},
     {"models"},
+    {"cluster"},
     {"report"},
     {"cli"},
 ]

@@ -1,0 +1,1 @@
+"""Beyond one machine: parameter server, delta exchange, and the same protocol in simulation."""
