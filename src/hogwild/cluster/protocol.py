@@ -140,7 +140,7 @@ class Chunk(NamedTuple):
 
 
 class Lease(NamedTuple):
-    """The right to step through positions start..chunk.rows of a chunk's rows in pass `turn` over the data (from 1).
+    """The right to step through positions start..stop of a chunk's rows in pass `turn` over the data (from 1).
 
     The order of rows in the chunk is drawn from the job's seed, the turn and the chunk alone.
     """
@@ -149,6 +149,7 @@ class Lease(NamedTuple):
     turn: int
     chunk: Chunk
     start: int
+    stop: int
 
 
 class Part(NamedTuple):
@@ -267,16 +268,16 @@ class Keyed(Protocol):
 
 
 class Stats(NamedTuple):
-    """What a worker reports of one phase, in rows, seconds and bytes as its runtime counts them."""
+    """What a worker has done since it joined: sums over its phases, in rows and seconds of its runtime's clock."""
 
+    phases: int = 0
     rows: int = 0
     weight: float = 0.0
-    loss: float = 0.0
+    loss: float = 0.0  # each row before its own step
     compute: float = 0.0  # in jobs
     exchange: float = 0.0  # from the end of a phase to the last reply, without waiting
     waiting: float = 0.0  # at the gate, for slower workers
-    staleness: int = 0  # pushes of others that came between this worker's pull and its push, at the worst shard
-    constant: float = float("nan")
+    constant: float = float("nan")  # of the last phase: in front of the curvature, of the merge that scored best
 
 
 class View(NamedTuple):
@@ -292,27 +293,35 @@ class View(NamedTuple):
         By shard, the node that takes pushes.
     backups : tuple of (str or None)
         By shard, the node that the primary copies every push to before it accepts it.
+    incarnations : dict of str to int
+        Of the shard nodes: a node that was started anew takes no notice of views meant for the one before it.
     """
 
     number: int
     members: dict[str, int]
     primaries: tuple[str, ...]
     backups: tuple[str | None, ...]
+    incarnations: dict[str, int]
 
 
 class Join(NamedTuple):
-    """Worker to coordinator: take me in (again); repeated until an answer comes."""
+    """Worker to coordinator: take me in (again); repeated until an answer comes.
+
+    `attempt` grows with every new wish (incarnation of the node, number of the wish), so that a late copy of an
+    earlier one is known.
+    """
 
     worker: str
+    attempt: tuple[int, int]
 
 
 class Joined(NamedTuple):
-    """Coordinator to worker: you are a member under `epoch`, at `clock` finished phases."""
+    """Coordinator to worker: you are a member under `epoch`, at `clock` finished phases; `Leases` comes with it."""
 
-    epoch: int
+    attempt: tuple[int, int]
     clock: int
     primaries: tuple[str, ...]
-    view: int
+    leases: Leases
 
 
 class Leases(NamedTuple):
@@ -324,14 +333,20 @@ class Leases(NamedTuple):
     epoch: int
     leases: tuple[Lease, ...]
     phase_rows: int
-    view: int
-    order: int  # of this message among those to this worker: an older one is ignored
+    order: int  # among those of this epoch: an older one is ignored
 
 
 class Progress(NamedTuple):
     """Worker to coordinator: how far I am; also sent now and then as a sign of life (with the last figures again).
 
-    `done` holds (lease number, position reached) of all leases held; `held` the number of rows left in them.
+    Attributes
+    ----------
+    done : tuple of (lease number, position reached)
+        Of all leases held; rows before a position are in pushes that all shards have accepted.
+    computing : float or None
+        Seconds that the present job has been running; None where there is none.
+    order, view : int
+        Last `Leases.order` and number of the last `Moved` that came.
     """
 
     worker: str
@@ -339,6 +354,8 @@ class Progress(NamedTuple):
     clock: int
     done: tuple[tuple[int, int], ...]
     stats: Stats
+    computing: float | None
+    order: int
     view: int
 
 
@@ -380,19 +397,21 @@ class MembersSet(NamedTuple):
 class ShardUp(NamedTuple):
     """Shard node to coordinator: I have just been started; repeated until `Members` comes.
 
-    `restored` says whether from a checkpoint; `rows` is the row clock there.
+    `restored` says whether from a checkpoint; `rows` is the row clock there. `incarnation` counts the node's starts.
     """
 
     node: str
+    incarnation: int
     restored: bool
     rows: float
 
 
 class Synced(NamedTuple):
-    """Primary to coordinator: my backup in that view holds everything that I have accepted."""
+    """Primary to coordinator: that backup holds everything that I have accepted, and I accept nothing without it."""
 
     node: str
-    view: int
+    backup: str
+    incarnation: int
 
 
 class PushPull(NamedTuple):
@@ -416,7 +435,7 @@ class Accepted(NamedTuple):
 
 
 class Pulled(NamedTuple):
-    """Shard to worker: what was asked for, with all pushes of active workers up to `lowest`.
+    """Shard to worker: what was asked for, with all pushes of active workers up to `lowest`; says `Accepted` as well.
 
     `waited` are the seconds that the request stood at the gate, `rows` the shard's count of accepted rows.
     """
@@ -441,9 +460,8 @@ class NeedKeys(NamedTuple):
 
 
 class Replicate(NamedTuple):
-    """Primary to backup: the next push, numbered from 1; `View` number `view`."""
+    """Primary to backup: the next push, numbered from 1."""
 
-    view: int
     sequence: int
     message: PushPull
     active: int
@@ -452,14 +470,14 @@ class Replicate(NamedTuple):
 class Replicated(NamedTuple):
     """Backup to primary: everything up to `sequence` is applied here."""
 
-    view: int
+    incarnation: int
     sequence: int
 
 
 class State(NamedTuple):
     """Primary to new backup: everything that I hold, up to `sequence`."""
 
-    view: int
+    incarnation: int  # of the backup that it is meant for
     sequence: int
     about: dict
     state: dict
@@ -483,13 +501,20 @@ class Ping(NamedTuple):
 
 
 class Pong(NamedTuple):
-    """Shard to coordinator: yes."""
+    """Shard to coordinator: yes; accepted pushes and rows, duplicates that were not applied, and the staleness of pushes.
+
+    `staleness` maps a number of pushes of others, between a worker's pull and its push, to how often it was found.
+    """
 
     node: str
+    incarnation: int
+    pushes: int
     rows: float
+    duplicates: int
+    staleness: dict[int, int]
 
 
-# What the coordinator tells the user (`Told`)
+# ------------------------------------------------------------------------------------------------ told to the user
 
 
 class EpochEnded(NamedTuple):
@@ -501,9 +526,28 @@ class EpochEnded(NamedTuple):
     now: float
 
 
+class Advanced(NamedTuple):
+    """Some rows more: all rows so far, the sums of weight and loss of the present turn, phase length, active workers."""
+
+    rows: int
+    turn: int
+    weight: float
+    loss: float
+    phase_rows: int
+    active: int
+    now: float
+
+
 class Happened(NamedTuple):
-    """A worker joined, left or was evicted; a shard was lost, restored, or replaced by its copy."""
+    """A worker joined, was evicted or left; a shard was lost, restored or promoted."""
 
     what: str
     node: str
+    now: float
+
+
+class Checkpointed(NamedTuple):
+    """All shards and the coordinator have written the checkpoint of that number."""
+
+    number: int
     now: float
