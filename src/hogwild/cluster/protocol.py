@@ -501,7 +501,7 @@ class Ping(NamedTuple):
 
 
 class Pong(NamedTuple):
-    """Shard to coordinator: yes; accepted pushes and rows, duplicates that were not applied, and the staleness of pushes.
+    """Shard to coordinator: yes; pushes and rows accepted, duplicates left out, and how stale pushes were.
 
     `staleness` maps a number of pushes of others, between a worker's pull and its push, to how often it was found.
     """
@@ -527,7 +527,7 @@ class EpochEnded(NamedTuple):
 
 
 class Advanced(NamedTuple):
-    """Some rows more: all rows so far, the sums of weight and loss of the present turn, phase length, active workers."""
+    """Some rows more: all rows so far, sums of weight and loss of the turn, phase length, active workers."""
 
     rows: int
     turn: int
