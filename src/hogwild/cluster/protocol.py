@@ -235,6 +235,10 @@ class Store(Protocol):
         """Ids of key sets that `push` and `pull` name without spelling them, and that the store does not know."""
         ...
 
+    def spell(self, push: Any) -> Any:
+        """Return a push with all its key sets spelled, for a copy of this store that may not know them."""
+        ...
+
     def apply(self, push: Any, active: int) -> None:
         """Take one worker's deltas over, damped for `active` workers; a function of state, push and `active` alone."""
         ...
@@ -288,7 +292,7 @@ class View(NamedTuple):
     number : int
         Grows with every change.
     members : dict of str to int
-        Epoch of each active worker.
+        Epoch of each active worker: the number of the view that took it in.
     primaries : tuple of str
         By shard, the node that takes pushes.
     backups : tuple of (str or None)
@@ -410,19 +414,24 @@ class Synced(NamedTuple):
     """Primary to coordinator: that backup holds everything that I have accepted, and I accept nothing without it."""
 
     node: str
-    backup: str
     incarnation: int
+    backup: str
+    backup_incarnation: int
 
 
 class PushPull(NamedTuple):
-    """Worker to shard: take `push` as my phase number `clock`, and answer `pull` as soon as the policy admits me."""
+    """Worker to shard: take `push` as my phase number `clock`, and answer `pull` as soon as the policy admits me.
+
+    `rows` are those of the phase, 0 where none was stepped; `wants`: whether `Pulled` is expected, even of nothing.
+    """
 
     worker: str
     epoch: int
     clock: int
     push: Any
     pull: Any
-    rows: int  # of the phase
+    rows: int
+    wants: bool
 
 
 class Accepted(NamedTuple):
@@ -448,6 +457,7 @@ class Pulled(NamedTuple):
     active: int
     rows: float
     waited: float
+    staleness: int
 
 
 class NeedKeys(NamedTuple):
@@ -460,24 +470,25 @@ class NeedKeys(NamedTuple):
 
 
 class Replicate(NamedTuple):
-    """Primary to backup: the next push, numbered from 1."""
+    """Primary to backup: the next push after the state of that lineage, numbered from 1."""
 
+    lineage: int
     sequence: int
     message: PushPull
     active: int
 
 
 class Replicated(NamedTuple):
-    """Backup to primary: everything up to `sequence` is applied here."""
+    """Backup to primary: on the state of that lineage, everything up to `sequence` is applied here."""
 
-    incarnation: int
+    lineage: int
     sequence: int
 
 
 class State(NamedTuple):
-    """Primary to new backup: everything that I hold, up to `sequence`."""
+    """Primary to new backup: everything that I hold, up to `sequence`; `lineage` is the view that asked for it."""
 
-    incarnation: int  # of the backup that it is meant for
+    lineage: int
     sequence: int
     about: dict
     state: dict
