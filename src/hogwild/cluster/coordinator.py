@@ -32,13 +32,10 @@ from hogwild.cluster.protocol import (
     Members,
     MembersSet,
     Moved,
-    Persist,
     Persisted,
-    Ping,
     Pong,
     Progress,
     Recv,
-    Save,
     Saved,
     Send,
     SetTimer,
@@ -50,10 +47,11 @@ from hogwild.cluster.protocol import (
     Synced,
     Timer,
     Told,
-    View,
     Wait,
 )
-from hogwild.cluster.settings import JobSettings, number_of, shard_node
+from hogwild.cluster.saving import Saving
+from hogwild.cluster.settings import JobSettings, number_of
+from hogwild.cluster.views import Views
 
 AHEAD = 2  # phases of rows that a worker holds leases on
 RATE_MEMORY = 0.5  # weight of the rate so far, beside that of the newest phase
@@ -68,23 +66,13 @@ class _Member:
     joined: bool = False
     clock: int = -1
     held: list[int] = field(default_factory=list)  # leases, in the order in which they were granted
+    planned: dict[int, int] = field(default_factory=dict)  # positions that its present phase goes to
     order: int = 0
     told: tuple = ()  # what its last `Leases` said
     view: int = 0
     heard: float = 0.0
     rate: float = 0.0  # rows a second of its jobs
     stats: Stats = field(default_factory=Stats)
-
-
-@dataclass
-class _Node:
-    """A shard node."""
-
-    incarnation: int
-    heard: float
-    view: int = -1  # the last that it has taken over
-    clock: int = 0
-    up: bool = True
 
 
 class Coordinator:
@@ -105,11 +93,10 @@ class Coordinator:
     ----------
     ledger : Ledger
     length : PhaseLength
-    view : View
+    views : Views
     evictions : list of (worker, reason)
     totals : dict of str to Stats
         By worker, over all of its epochs.
-    shard_stats : dict of str to Pong
     """
 
     def __init__(
@@ -118,46 +105,38 @@ class Coordinator:
         self.settings = settings
         self.ledger = Ledger(chunks, turns, seed)
         self.length = PhaseLength(settings, self.ledger.rows)
-        primaries = tuple(shard_node(k, 0) for k in range(settings.shards))
-        backups = tuple(shard_node(k, 1) if settings.replicas == 2 else None for k in range(settings.shards))
-        self.view = View(-1, {}, primaries, backups, {})
+        self.views = Views(settings)
         self.evictions: list[tuple[str, str]] = []
         self.totals: dict[str, Stats] = {}
-        self.shard_stats: dict[str, Pong] = {}
         self.losses: dict[int, list[float]] = {}  # by turn: sums of weight and loss
         self._members: dict[str, _Member] = {}
         self._waiting: dict[str, tuple[int, int]] = {}  # workers without work, by their last attempt
         self._attempts: dict[str, tuple[int, int]] = {}  # the last that was answered
-        self._nodes: dict[str, _Node] = {}
         self._typical_rate, self._rates_due = 0.0, 0  # rows a second of the median worker, for pacing
-        self._synced: set[str] = set()  # backups that hold everything
         self._ended = 0
         self._heard = 0.0
-        self._number, self._unsaved = 0, None
-        self._saved_at: float | None = None
-        self._about: dict = {}
-        self._own_saved = False
+        self._saving = Saving()
         self._stopping = self.finished = False
         if restored is not None:
             self.ledger.restore(restored["ledger"])
             self.length.rows = settings.phase_rows or restored["phase_rows"]
             self.losses = {int(turn): sums for turn, sums in restored["losses"].items()}
             self._ended = restored["ended"]
-            self._number = restored["number"]
+            self._saving = Saving(restored["number"])
         self._handlers = {
             Progress: self._progress,
             Join: self._join,
             MembersSet: self._members_set,
             ShardUp: self._shard_up,
             Pong: self._pong,
-            Synced: self._synced_up,
+            Synced: self._synced,
             Saved: self._saved,
         }
 
     def handle(self, now: float, event: Event) -> list[Effect]:
         """Take one event."""
         if isinstance(event, Started):
-            self._heard = self._saved_at = now
+            self._heard = self._saving.last = now
             return [SetTimer("tick", self.settings.heartbeat)]
         if self.finished:
             answers = isinstance(event, Recv) and isinstance(event.message, Join | Progress)
@@ -166,58 +145,30 @@ class Coordinator:
             handler = self._handlers.get(type(event.message))
             return handler(now, event.message) if handler else []
         if isinstance(event, Timer):
-            return self._tick(now) if event.name == "tick" else self._tell_members()
+            return self._tick(now) if event.name == "tick" else self.views.tell()
         if isinstance(event, Lost):
             return self._lost(now, event.node)
         if isinstance(event, Persisted):
-            self._own_saved = self._own_saved or event.number == self._number
-            return self._checkpointed(now)
+            return self._checkpointed(now) if self._saving.own(event.number) else []
         if isinstance(event, Stop):
             self._stopping = True
             return self._end(now)
         return []
 
-    # ------------------------------------------------------------------------------------------ views
+    # ------------------------------------------------------------------------------------------ joining
 
-    def _change_view(self, now: float, **changes: object) -> list[Effect]:
-        members = {worker: member.epoch for worker, member in self._members.items()}
-        incarnations = {node: each.incarnation for node, each in self._nodes.items() if each.up}
-        number = self.view.number + 1
-        changed = {"members": members, **changes, "incarnations": incarnations, "number": number}
-        self.view = self.view._replace(**changed)
-        return self._tell_members()
-
-    def _tell_members(self) -> list[Effect]:
-        """Send the view to the shard nodes that have not taken it over."""
-        late = [node for node in self._shard_nodes() if self._nodes[node].view < self.view.number]
-        if not late:
-            return []
-        return [*(Send(node, Members(self.view)) for node in late), SetTimer("members", self.settings.resend)]
-
-    def _shard_nodes(self) -> list[str]:
-        named = (*self.view.primaries, *self.view.backups)
-        return [node for node in named if node in self._nodes and self._nodes[node].up]
-
-    def _reached(self) -> int:
-        """View that all primaries have taken over."""
-        return min(self._nodes[node].view if self._up(node) else -1 for node in self.view.primaries)
-
-    def _up(self, node: str | None) -> bool:
-        return node in self._nodes and self._nodes[node].up
+    def _change_view(self, **changes: tuple) -> list[Effect]:
+        return self.views.change({worker: member.epoch for worker, member in self._members.items()}, **changes)
 
     def _members_set(self, now: float, message: MembersSet) -> list[Effect]:
-        node = self._nodes.get(message.node)
-        if node is None or message.view <= node.view:
+        if not self.views.took(now, message):
             return []
-        node.view, node.heard, node.clock = message.view, now, max(node.clock, message.clock)
-        reached = self._reached()
+        reached = self.views.reached()
         effects: list[Effect] = []
-        for worker, member in list(self._members.items()):
+        for worker, member in self._members.items():
             if not member.joined and member.epoch <= reached:
                 effects += self._welcome(now, worker, member)
-        return effects + (self._admit(now) if reached == self.view.number else [])
-
-    # ------------------------------------------------------------------------------------------ joining
+        return effects + (self._admit(now) if reached == self.views.number else [])
 
     def _join(self, now: float, message: Join) -> list[Effect]:
         worker, attempt = message.worker, message.attempt
@@ -237,12 +188,12 @@ class Coordinator:
 
     def _admit(self, now: float) -> list[Effect]:
         """Take in those who wait, as far as there are rows for them; all at once, when no view is on its way."""
-        if not self._waiting or self._stopping or self._reached() < max(self.view.number, 0):
+        if not self._waiting or self._stopping or self.views.reached() < max(self.views.number, 0):
             return []
         effects: list[Effect] = []
         taken = False
         for worker in list(self._waiting):
-            member = _Member(self._waiting[worker], self.view.number + 1, heard=now)
+            member = _Member(self._waiting[worker], self.views.number + 1, heard=now)
             self._members[worker] = member
             effects += self._grant(worker, member)
             if not member.held:
@@ -252,19 +203,19 @@ class Coordinator:
                 continue
             del self._waiting[worker]
             taken = True
-        return [*effects, *self._change_view(now)] if taken else effects
+        return [*effects, *self._change_view()] if taken else effects
 
     def _welcome(self, now: float, worker: str, member: _Member) -> list[Effect]:
         """Tell a worker that all shards know it now."""
         member.joined, member.heard = True, now
-        member.clock = max(self._nodes[node].clock for node in self.view.primaries)
+        member.clock = self.views.clock()
         member.view = member.epoch
         member.told = self._terms(worker, member)
         return [self._joined(worker, member), Told(Happened("joined", worker, now))]
 
     def _joined(self, worker: str, member: _Member) -> Send:
         leases = Leases(member.epoch, *member.told, member.order)
-        return Send(worker, Joined(member.attempt, member.clock, self.view.primaries, leases))
+        return Send(worker, Joined(member.attempt, member.clock, self.views.view.primaries, leases))
 
     def _drop(self, now: float, worker: str, why: str) -> list[Effect]:
         """Take a worker out: its rows are free again. The view is changed by the caller."""
@@ -279,7 +230,7 @@ class Coordinator:
 
     def _evict(self, now: float, worker: str, why: str) -> list[Effect]:
         effects = self._drop(now, worker, why)
-        return [*effects, *self._change_view(now), *self._admit(now)]
+        return [*effects, *self._change_view(), *self._admit(now)]
 
     def _add_totals(self, worker: str, member: _Member) -> None:
         before, now = self.totals.get(worker, Stats()), member.stats
@@ -292,9 +243,9 @@ class Coordinator:
 
     def _grant(self, worker: str, member: _Member) -> list[Effect]:
         """Lease rows for the next phases, as far as there are any; an idle worker takes from the slowest."""
-        leases, effects = self.ledger.leases, []
+        effects: list[Effect] = []
         wanted = AHEAD * self._rows_for(member)
-        rows = sum(leases[number].stop - leases[number].start for number in member.held)
+        rows = sum(map(self.ledger.left, member.held))
         while rows < wanted and not self._stopping:
             lease = self.ledger.lease(self._accepts(worker))
             if lease is None:
@@ -318,19 +269,21 @@ class Coordinator:
 
     def _take_from_slowest(self, worker: str) -> str | None:
         """Free half of what is left of the worker that would need longest; returns that worker."""
-        leases, longest, victim = self.ledger.leases, 0.0, None
+        longest, victim = 0.0, None
         for name, member in self._members.items():
-            rows = sum(leases[number].stop - leases[number].start for number in member.held)
+            rows = sum(self.ledger.left(number, member.planned.get(number, 0)) for number in member.held)
             seconds = rows / member.rate if member.rate > 0 else 0.0
-            if name != worker and seconds > longest and rows >= 2 * self._rows_for(member):
+            if name != worker and seconds > longest and rows >= self._rows_for(member):
                 longest, victim = seconds, name
         if victim is None:
             return None
-        held = self._members[victim].held
-        if len(held) > 1:
-            self.ledger.give_back(held.pop())
-        else:
-            self.ledger.halve(held[-1])
+        held, planned = self._members[victim].held, self._members[victim].planned
+        number = max(held, key=lambda number: self.ledger.left(number, planned.get(number, 0)))
+        if self.ledger.left(number, planned.get(number, 0)) == self.ledger.left(number):
+            held.remove(number)
+            self.ledger.give_back(number)
+        elif not self.ledger.split(number, planned[number]):
+            return None
         return victim
 
     def _terms(self, worker: str, member: _Member) -> tuple:
@@ -358,7 +311,7 @@ class Coordinator:
         self._heard = now
         member = self._members.get(worker)
         if member is None or member.epoch != message.epoch:
-            known = member.epoch if member is not None else self.view.number
+            known = member.epoch if member is not None else self.views.number
             return [Send(worker, Evicted(message.epoch))] if message.epoch <= known else []
         member.heard = now
         effects = self._count(now, worker, member, message)
@@ -373,7 +326,7 @@ class Coordinator:
             return [*effects, *self._retire(now, worker, member)]
         effects += self._tell_leases(worker, member, repeat=message.order < member.order)
         if message.view < member.view:
-            effects.append(Send(worker, Moved(self.view.primaries, member.view)))
+            effects.append(Send(worker, Moved(self.views.view.primaries, member.view)))
         return effects
 
     def _count(self, now: float, worker: str, member: _Member, message: Progress) -> list[Effect]:
@@ -391,7 +344,8 @@ class Coordinator:
                 rates = [each.rate for each in self._members.values() if each.rate > 0]
                 self._typical_rate, self._rates_due = median(rates) if len(rates) > 1 else 0.0, len(rates) // 8
         fresh = self.ledger.done.copy()
-        for number, position in message.done:
+        member.planned = {number: planned for number, _, planned in message.done}
+        for number, position, _ in message.done:
             lease = self.ledger.leases.get(number)
             if number not in member.held or lease is None:
                 continue
@@ -429,88 +383,50 @@ class Coordinator:
         self._add_totals(worker, member)
         self.length.forget(worker)
         gone = Leases(member.epoch, (), self.length.rows, member.order + 1)
-        return [Send(worker, gone), *self._change_view(now)]
+        return [Send(worker, gone), *self._change_view()]
 
     # ------------------------------------------------------------------------------------------ shards
 
     def _shard_up(self, now: float, message: ShardUp) -> list[Effect]:
-        name, known = message.node, self._nodes.get(message.node)
-        if known is not None and message.incarnation <= known.incarnation and known.up:
-            if message.incarnation < known.incarnation or self.view.number < 0:
-                return []
-            known.heard = now
-            return [Send(name, Members(self.view))]
-        if known is not None and message.incarnation <= known.incarnation:
-            return []  # of one that was given up
-        self._nodes[name] = _Node(message.incarnation, now)
-        if self.view.number < 0:
-            return self._begin(now)
+        name, views = message.node, self.views
+        if not views.started(now, message):
+            return [Send(name, Members(views.view))] if views.number >= 0 and views.up(name) else []
+        if views.number < 0:
+            return self._change_view() if views.complete() else []
         k = number_of(name)
-        effects: list[Effect] = []
-        if self.view.primaries[k] == name:
-            if self._can_promote(k):
-                return self._promote(now, k, name)
-            effects = [Told(Happened("restored" if message.restored else "started empty", name, now))]
-            for worker in list(self._members):  # what they have pushed since the checkpoint is lost there
-                effects += self._drop(now, worker, "shard restored")
-            return [*effects, *self._change_view(now), *self._admit(now)]
-        return self._change_backup(now, k, name)
+        if views.view.primaries[k] != name:
+            return self._change_view(**views.with_backup(k, name))
+        if views.can_promote(k):
+            return self._promote(now, k)
+        effects: list[Effect] = [Told(Happened("restored" if message.restored else "started empty", name, now))]
+        for worker in list(self._members):  # what they have pushed since the checkpoint is lost there
+            effects += self._drop(now, worker, "shard restored")
+        return [*effects, *self._change_view(), *self._admit(now)]
 
-    def _begin(self, now: float) -> list[Effect]:
-        """Make the first view, once all shards and their copies are up."""
-        wanted = (*self.view.primaries, *(node for node in self.view.backups if node is not None))
-        return self._change_view(now) if all(self._up(node) for node in wanted) else []
-
-    def _can_promote(self, k: int) -> bool:
-        backup = self.view.backups[k]
-        return self._up(backup) and backup in self._synced
-
-    def _promote(self, now: float, k: int, lost: str) -> list[Effect]:
-        """Make the backup of shard k its primary; the lost node becomes the backup if it is up again."""
-        backup = self.view.backups[k]
-        self._synced.discard(backup)
-        primaries = _with(self.view.primaries, k, backup)
-        backups = _with(self.view.backups, k, lost if self._up(lost) else None)
-        effects = [Told(Happened("promoted", backup, now))]
-        effects += self._change_view(now, primaries=primaries, backups=backups)
+    def _promote(self, now: float, k: int) -> list[Effect]:
+        """Make the backup of shard k its primary, and tell the workers."""
+        effects = [Told(Happened("promoted", self.views.view.backups[k], now))]
+        effects += self._change_view(**self.views.promoted(k))
         for worker, member in self._members.items():
-            member.view = self.view.number
+            member.view = self.views.number
             if member.joined:
-                effects.append(Send(worker, Moved(primaries, member.view)))
+                effects.append(Send(worker, Moved(self.views.view.primaries, member.view)))
         return effects
-
-    def _change_backup(self, now: float, k: int, node: str | None) -> list[Effect]:
-        old = self.view.backups[k]
-        if old is not None:
-            self._synced.discard(old)
-        return self._change_view(now, backups=_with(self.view.backups, k, node))
 
     def _shard_lost(self, now: float, name: str) -> list[Effect]:
-        self._nodes[name].up = False
-        k = number_of(name)
+        self.views.lost(name)
+        k, view = number_of(name), self.views.view
         effects: list[Effect] = [Told(Happened("lost", name, now)), Start(name)]
-        if self.view.primaries[k] == name:
-            return [*effects, *(self._promote(now, k, name) if self._can_promote(k) else [])]
-        if self.view.backups[k] == name:
-            effects += self._change_backup(now, k, None)
-        return effects
+        if view.primaries[k] == name:
+            return [*effects, *(self._promote(now, k) if self.views.can_promote(k) else [])]
+        return [*effects, *(self._change_view(**self.views.with_backup(k, None)) if view.backups[k] == name else [])]
 
-    def _synced_up(self, now: float, message: Synced) -> list[Effect]:
-        k = number_of(message.node)
-        backup = self._nodes.get(message.backup)
-        node = self._nodes.get(message.node)
-        right = self.view.primaries[k] == message.node and self.view.backups[k] == message.backup
-        if right and self._up(message.backup) and self._up(message.node):
-            of_now = (node.incarnation, backup.incarnation) == (message.incarnation, message.backup_incarnation)
-            if of_now:
-                self._synced.add(message.backup)
+    def _synced(self, now: float, message: Synced) -> list[Effect]:
+        self.views.synced(message)
         return []
 
     def _pong(self, now: float, message: Pong) -> list[Effect]:
-        node = self._nodes.get(message.node)
-        if node is not None and node.incarnation == message.incarnation:
-            node.heard = now
-            self.shard_stats[message.node] = message
+        self.views.pong(now, message)
         return []
 
     # ------------------------------------------------------------------------------------------ time
@@ -521,29 +437,19 @@ class Coordinator:
         for worker, member in list(self._members.items()):
             if now - member.heard > settings.worker_timeout:
                 effects += self._drop(now, worker, "silent")
-        if set(self.view.members) - set(self._members):
-            effects += [*self._change_view(now), *self._admit(now)]
-        for name in self._shard_nodes():
-            if now - self._nodes[name].heard > settings.shard_timeout:
-                effects += self._shard_lost(now, name)
-            else:
-                effects.append(Send(name, Ping()))
-        effects += [Start(name) for name, node in self._nodes.items() if not node.up and self._asks_again(now, node)]
+        if self.views.view.members.keys() - self._members.keys():
+            effects += [*self._change_view(), *self._admit(now)]
+        for name in self.views.silent(now):
+            effects += self._shard_lost(now, name)
+        effects += [*self.views.pings(), *map(Start, self.views.missed(now))]
         if now - self._heard > settings.give_up:
             return [*effects, Fail(f"no worker has been heard from for {settings.give_up:g} s")]
-        if self._unsaved is not None:
-            return effects + self._ask_for_saves()
+        if self._saving.under_way:
+            return effects + self._saving.ask(self.views.view.primaries)
         every = settings.checkpoint_every
-        if every is not None and now - self._saved_at >= every and self._reached() >= 0:
+        if every is not None and now - self._saving.last >= every and self.views.reached() >= 0:
             effects += self._save(now)
         return effects
-
-    def _asks_again(self, now: float, node: _Node) -> bool:
-        """Whether it is time to ask for a lost node once more."""
-        if now - node.heard < 2 * self.settings.shard_timeout:
-            return False
-        node.heard = now
-        return True
 
     def _too_long(self, seconds: float) -> bool:
         spent = [(each.stats.compute / each.stats.phases) for each in self._members.values() if each.stats.phases]
@@ -553,8 +459,8 @@ class Coordinator:
     def _lost(self, now: float, node: str) -> list[Effect]:
         if node in self._members:
             return [*self._evict(now, node, "lost"), Start(node)]
-        if node in self._nodes:
-            return self._shard_lost(now, node) if self._nodes[node].up else []
+        if node in self.views:
+            return self._shard_lost(now, node) if self.views.up(node) else []
         if node.startswith("worker/"):
             self._waiting.pop(node, None)
             return [Start(node)]
@@ -563,39 +469,25 @@ class Coordinator:
     # ------------------------------------------------------------------------------------------ checkpoints, the end
 
     def _save(self, now: float) -> list[Effect]:
-        """Begin a checkpoint: what is done is written down first, so that no row done later is taken for done."""
-        self._number += 1
-        self._saved_at, self._own_saved = now, False
-        self._unsaved = set(range(self.settings.shards))
-        self._about = {
+        about = {
             "ledger": self.ledger.about(),
             "phase_rows": self.length.rows,
             "losses": {str(turn): sums for turn, sums in self.losses.items()},
             "ended": self._ended,
-            "number": self._number,
         }
-        return [Persist(self._number, self._about, {}), *self._ask_for_saves()]
-
-    def _ask_for_saves(self) -> list[Effect]:
-        return [Send(self.view.primaries[k], Save(self._number)) for k in sorted(self._unsaved)]
+        return self._saving.begin(now, about, self.views.view.primaries)
 
     def _saved(self, now: float, message: Saved) -> list[Effect]:
-        if self._unsaved is None or message.number != self._number:
-            return []
-        self._unsaved.discard(number_of(message.node))
-        return self._checkpointed(now)
+        return self._checkpointed(now) if self._saving.saved(message) else []
 
     def _checkpointed(self, now: float) -> list[Effect]:
-        if self._unsaved is None or self._unsaved or not self._own_saved:
-            return []
-        self._unsaved = None
-        effects: list[Effect] = [Told(Checkpointed(self._number, now))]
+        effects: list[Effect] = [Told(Checkpointed(self._saving.number, now))]
         return [*effects, *self._finish(now)] if self._stopping else effects
 
     def _end(self, now: float) -> list[Effect]:
         """End the job: after a last checkpoint, where there are any."""
         self._stopping = True
-        if self.settings.checkpoint_every is not None and self._reached() >= 0:
+        if self.settings.checkpoint_every is not None and self.views.reached() >= 0:
             return self._save(now)
         return self._finish(now)
 
@@ -605,7 +497,3 @@ class Coordinator:
             self._add_totals(worker, member)
         told = {**self._waiting, **self._members}
         return [*(Send(worker, Finish()) for worker in told), SetTimer("tick", None), Finished()]
-
-
-def _with(nodes: tuple, k: int, node: str | None) -> tuple:
-    return (*nodes[:k], node, *nodes[k + 1 :])

@@ -95,13 +95,19 @@ class Ledger:
         lease = self.leases.pop(number)
         self._free.appendleft(Span(lease.turn, lease.chunk.number, lease.start, lease.stop))
 
-    def halve(self, number: int) -> None:
-        """Free the second half of what is left of a lease, for an idle worker."""
+    def split(self, number: int, planned: int) -> bool:
+        """Free the second half of what is left of a lease behind position `planned`; returns whether there was any."""
         lease = self.leases[number]
-        middle = (lease.start + lease.stop + 1) // 2
+        middle = (max(lease.start, planned) + lease.stop + 1) // 2
         if middle < lease.stop:
             self.leases[number] = lease._replace(stop=middle)
             self._free.append(Span(lease.turn, lease.chunk.number, middle, lease.stop))
+        return middle < lease.stop
+
+    def left(self, number: int, planned: int = 0) -> int:
+        """Rows that are left of a lease, behind position `planned`."""
+        lease = self.leases[number]
+        return lease.stop - max(lease.start, planned)
 
     @property
     def has_free(self) -> bool:

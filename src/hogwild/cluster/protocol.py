@@ -345,8 +345,9 @@ class Progress(NamedTuple):
 
     Attributes
     ----------
-    done : tuple of (lease number, position reached)
-        Of all leases held; rows before a position are in pushes that all shards have accepted.
+    done : tuple of (lease number, position reached, position planned)
+        Of all leases held: rows before the first are in pushes that all shards have accepted, rows before the second
+        in a phase that runs or is about to.
     computing : float or None
         Seconds that the present job has been running; None where there is none.
     order, view : int
@@ -356,7 +357,7 @@ class Progress(NamedTuple):
     worker: str
     epoch: int
     clock: int
-    done: tuple[tuple[int, int], ...]
+    done: tuple[tuple[int, int, int], ...]
     stats: Stats
     computing: float | None
     order: int

@@ -330,7 +330,9 @@ class Worker:
 
     def _progress(self, now: float) -> Send:
         computing = now - self._job_at if self.state in (PREPARING, STEPPING) else None
-        done = tuple(self._reached.items())
+        planned = dict(self._planned)
+        planned.update((part.lease.number, part.stop) for part in self._parts)
+        done = tuple((number, position, planned[number]) for number, position in self._reached.items())
         return Send(
             COORDINATOR,
             Progress(self.node, self.epoch, self.clock, done, self._told, computing, self._order, self._view),
