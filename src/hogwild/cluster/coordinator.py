@@ -452,9 +452,10 @@ class Coordinator:
         return effects
 
     def _too_long(self, seconds: float) -> bool:
-        spent = [(each.stats.compute / each.stats.phases) for each in self._members.values() if each.stats.phases]
-        typical = median(spent) if spent else 0.0
-        return seconds > self.settings.patience * typical
+        if seconds <= self.settings.compute_timeout:
+            return False
+        spent = [each.stats.compute / each.stats.phases for each in self._members.values() if each.stats.phases]
+        return seconds > self.settings.patience * (median(spent) if spent else 0.0)
 
     def _lost(self, now: float, node: str) -> list[Effect]:
         if node in self._members:

@@ -235,7 +235,7 @@ class Store(Protocol):
         """Ids of key sets that `push` and `pull` name without spelling them, and that the store does not know."""
         ...
 
-    def spell(self, push: Any) -> Any:
+    def spelled(self, push: Any) -> Any:
         """Return a push with all its key sets spelled, for a copy of this store that may not know them."""
         ...
 

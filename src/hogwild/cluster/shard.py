@@ -321,7 +321,7 @@ class ParameterShard:
         if push is not None:
             ids = push.ids()
             if again or not self._spelled.issuperset(ids):
-                push = self.store.spell(push)
+                push = self.store.spelled(push)
                 self._spelled.update(ids)
             else:
                 push = push.brief()

@@ -108,7 +108,8 @@ class Worker:
         if self.state == DONE:
             return []
         if isinstance(event, Computed):
-            return self._computed(now, event) if event.ticket == self._ticket and self.state != OUT else []
+            expected = event.ticket == self._ticket and self.state in (PREPARING, STEPPING)
+            return self._computed(now, event) if expected else []
         if isinstance(event, Timer):
             return self._again(now) if event.name == "again" else self._alive(now)
         return []
