@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: demo test test-slow bench bench-data bench-linear bench-factorisation lint docs clean help
+.PHONY: demo test test-slow bench bench-data bench-linear bench-factorisation bench-cluster lint docs clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -39,6 +39,9 @@ bench-linear: $(SETUP) ## dual solvers, many settings, own steps and engines, be
 bench-factorisation: $(SETUP) ## models of factors beside libffm (ffm-train on PATH), implicit and exact cuts; PARTS="ffm cut" for some
 	-$(BIN)/python -m pip install --quiet --group bench-factorisation
 	$(BIN)/python benchmarks/factorisation.py $(PARTS)
+
+bench-cluster: $(SETUP) ## the simulator's speed, merge rules, stragglers, Ray beside one process, faults; PARTS="simulation ray" for some
+	$(BIN)/python benchmarks/cluster.py $(PARTS)
 
 lint: $(SETUP) ## format and lint
 	$(BIN)/ruff format --check .
