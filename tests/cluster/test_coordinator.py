@@ -159,9 +159,9 @@ def test_an_idle_worker_takes_rows_that_are_not_about_to_be_stepped():
     script.progress(A, joined, 1, 1000, ((0, 1000, 2000),))
     (other,) = script.join(B)
     (lease,) = other.leases.leases
-    assert (lease.start, lease.stop) == (6000, 10_000)
+    assert (lease.start, lease.stop) == (6500, 10_000)
     (told,) = [m for m in script.progress(A, joined, 2, 2000, ((0, 2000, 3000),)) if type(m) is Leases] or [None]
-    assert told is None or told.leases[0].stop == 6000
+    assert told is None or told.leases[0].stop == 6500
 
 
 def test_a_lost_worker_is_taken_out_and_its_rows_are_leased_again():

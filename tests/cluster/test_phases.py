@@ -7,12 +7,12 @@ from hogwild.cluster.settings import JobSettings
 ROWS = 1_000_000
 
 
-def reported(share, constant, phases=2, rounds=8, **settings):
+def reported(share, kept, phases=2, rounds=8, **settings):
     """Lengths after each round in which two workers report so many phases with that share of exchange."""
-    length = PhaseLength(JobSettings(workers=2, **settings), ROWS)
+    length = PhaseLength(JobSettings(**{"workers": 2, "first_phase_rows": 2_000, **settings}), ROWS)
     found = []
     for turn in range(1, rounds + 1):
-        stats = Stats(phases * turn, 0, 0.0, 0.0, (1 - share) * turn, share * turn, 99.0, constant)
+        stats = Stats(phases * turn, 0, 0.0, 0.0, (1 - share) * turn, share * turn, 99.0, 0.1, kept)
         for worker in ("worker/0", "worker/1"):
             length.report(worker, stats, range(2), float(turn))
         found.append(length.rows)
@@ -20,13 +20,13 @@ def reported(share, constant, phases=2, rounds=8, **settings):
 
 
 def test_doubles_while_exchange_takes_long():
-    assert reported(0.5, 0.1)[:4] == [4000, 8000, 16_000, 32_000]
+    assert reported(0.5, 0.8)[:4] == [4000, 8000, 16_000, 32_000]
     assert reported(0.5, float("nan"))[:2] == [4000, 8000]
 
 
-def test_stays_where_exchange_is_short_or_merges_are_rare():
-    assert set(reported(0.29, 0.1)) == {2000}
-    assert set(reported(0.9, 0.01)) == {2000}
+def test_stays_where_exchange_is_short_or_damping_takes_much():
+    assert set(reported(0.29, 0.9)) == {2000}
+    assert set(reported(0.9, 0.6)) == {2000}
 
 
 def test_every_worker_has_eight_phases_a_turn():
@@ -34,7 +34,7 @@ def test_every_worker_has_eight_phases_a_turn():
 
 
 def test_waits_for_all_workers():
-    length = PhaseLength(JobSettings(workers=2), ROWS)
+    length = PhaseLength(JobSettings(workers=2, first_phase_rows=2_000), ROWS)
     for turn in range(1, 9):
         assert not length.report("worker/0", Stats(4 * turn, exchange=float(turn)), range(2), 0.0)
     length.forget("worker/0")

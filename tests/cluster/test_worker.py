@@ -42,7 +42,7 @@ def lease(number, rows=100, start=0):
 
 
 def start(*leases, phase_rows=60, clock=0):
-    worker = Worker(ME, JobSettings(shards=2))
+    worker = Worker(ME, JobSettings(shards=2, first_phase_rows=2_000, progress_every=0.0))
     ((join, _, _),) = [worker.handle(0.0, Started())]
     joined = Joined(join.message.attempt, clock, SHARDS, Leases(0, leases, phase_rows, 0))
     return worker, worker.handle(0.0, Recv(COORDINATOR, joined))
@@ -218,3 +218,15 @@ def test_the_end():
     worker, _ = start(lease(0))
     assert Finished() in worker.handle(1.0, Recv(COORDINATOR, Finish()))
     assert worker.handle(2.0, Timer("alive")) == [] and answered(worker, 0) == []
+
+
+def test_reports_are_rare_while_there_are_rows():
+    worker, effects = start(lease(0, rows=1000))
+    worker._settings = JobSettings(shards=2, progress_every=10.0)
+    prepared(worker, effects)
+    effects, reports = answered(worker, 0), []
+    for clock in range(1, 17):
+        stepped(worker, effects)
+        effects = answered(worker, clock)
+        reports += [(clock, each.done[0][1]) for each in sent(effects, Progress)]
+    assert reports == [(15, 900), (16, 960)]  # when fewer rows than a phase has are left behind the next one

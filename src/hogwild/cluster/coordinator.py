@@ -105,6 +105,7 @@ class Coordinator:
         self.settings = settings
         self.ledger = Ledger(chunks, turns, seed)
         self.length = PhaseLength(settings, self.ledger.rows)
+        self._share = self.ledger.rows / (8 * settings.workers)  # rows that may be leased between two reports
         self.views = Views(settings)
         self.evictions: list[tuple[str, str]] = []
         self.totals: dict[str, Stats] = {}
@@ -195,7 +196,7 @@ class Coordinator:
         for worker in list(self._waiting):
             member = _Member(self._waiting[worker], self.views.number + 1, heard=now)
             self._members[worker] = member
-            effects += self._grant(worker, member)
+            effects += self._grant(now, worker, member)
             if not member.held:
                 del self._members[worker]
                 if self.settings.leases:
@@ -234,24 +235,27 @@ class Coordinator:
 
     def _add_totals(self, worker: str, member: _Member) -> None:
         before, now = self.totals.get(worker, Stats()), member.stats
-        self.totals[worker] = Stats(*(a + b for a, b in zip(before[:-1], now[:-1], strict=True)), now.constant)
+        self.totals[worker] = Stats(
+            *(a + b for a, b in zip(before[:-2], now[:-2], strict=True)), now.constant, now.kept
+        )
 
     # ------------------------------------------------------------------------------------------ leases
 
     def _rows_for(self, member: _Member) -> int:
         return paced(self.length.rows, member.rate, self._typical_rate) if self.settings.leases else self.length.rows
 
-    def _grant(self, worker: str, member: _Member) -> list[Effect]:
+    def _grant(self, now: float, worker: str, member: _Member) -> list[Effect]:
         """Lease rows for the next phases, as far as there are any; an idle worker takes from the slowest."""
         effects: list[Effect] = []
-        wanted = AHEAD * self._rows_for(member)
+        until_heard = min(AHEAD * member.rate * self.settings.progress_every, self._share)
+        wanted = max(AHEAD * self._rows_for(member), until_heard)
         rows = sum(map(self.ledger.left, member.held))
         while rows < wanted and not self._stopping:
             lease = self.ledger.lease(self._accepts(worker))
             if lease is None:
                 if member.held or not self.settings.leases:
                     break
-                victim = self._take_from_slowest(worker)
+                victim = self._take_from_slowest(now, worker)
                 if victim is None:
                     break
                 effects += self._tell_leases(victim, self._members[victim], changed=True)
@@ -267,24 +271,33 @@ class Coordinator:
         alive = {number_of(each) % workers for each in (*self._members, *self._waiting)}
         return lambda chunk: chunk % workers == own % workers or chunk % workers not in alive
 
-    def _take_from_slowest(self, worker: str) -> str | None:
+    def _take_from_slowest(self, now: float, worker: str) -> str | None:
         """Free half of what is left of the worker that would need longest; returns that worker."""
         longest, victim = 0.0, None
         for name, member in self._members.items():
-            rows = sum(self.ledger.left(number, member.planned.get(number, 0)) for number in member.held)
-            seconds = rows / member.rate if member.rate > 0 else 0.0
-            if name != worker and seconds > longest and rows >= self._rows_for(member):
+            spare = self._spare(now, member)
+            seconds = spare / member.rate if member.rate > 0 else 0.0
+            if name != worker and seconds > longest and spare >= self._rows_for(member):
                 longest, victim = seconds, name
         if victim is None:
             return None
-        held, planned = self._members[victim].held, self._members[victim].planned
-        number = max(held, key=lambda number: self.ledger.left(number, planned.get(number, 0)))
-        if self.ledger.left(number, planned.get(number, 0)) == self.ledger.left(number):
-            held.remove(number)
+        member = self._members[victim]
+        number, spare = member.held[-1], self._spare(now, member)
+        lease = self.ledger.leases[number]
+        if spare == lease.stop - lease.start:
+            member.held.pop()
             self.ledger.give_back(number)
-        elif not self.ledger.split(number, planned[number]):
+        elif not self.ledger.split(number, lease.stop - spare):
             return None
         return victim
+
+    def _spare(self, now: float, member: _Member) -> int:
+        """Rows of a worker's last lease that it cannot have begun since it was heard."""
+        begun, spare = round(member.rate * (now - member.heard)) + self._rows_for(member), 0
+        for number in member.held:
+            left = self.ledger.left(number, member.planned.get(number, 0))
+            spare, begun = max(0, left - begun), max(0, begun - left)
+        return spare
 
     def _terms(self, worker: str, member: _Member) -> tuple:
         leases = tuple(self.ledger.leases[number] for number in member.held)
@@ -321,7 +334,7 @@ class Coordinator:
             return [*effects, *self._evict(now, worker, "too slow")]
         if self._members.get(worker) is not member:
             return effects
-        effects += self._grant(worker, member)
+        effects += self._grant(now, worker, member)
         if not member.held:
             return [*effects, *self._retire(now, worker, member)]
         effects += self._tell_leases(worker, member, repeat=message.order < member.order)

@@ -209,7 +209,9 @@ class PhaseResult(NamedTuple):
     weight, loss : float
         Sums over the rows: of weights, and of losses, each row before its own step.
     constant : float
-        In front of the curvature, of the merge that scored best; NaN where none was tried.
+        In front of the curvature, in this phase's pushes; NaN where nothing is damped.
+    kept : float
+        Share of what the pushes bring (of their squares) that damping leaves; NaN where nobody knows.
     """
 
     pushes: tuple[Any, ...]
@@ -218,6 +220,7 @@ class PhaseResult(NamedTuple):
     weight: float
     loss: float
     constant: float
+    kept: float = float("nan")
 
 
 class Workload(Protocol):
@@ -236,7 +239,7 @@ class Store(Protocol):
         ...
 
     def spelled(self, push: Any) -> Any:
-        """Return a push with all its key sets spelled, for a copy of this store that may not know them."""
+        """Return a push or a pull with its key set spelled, for a copy of this store that may not know it."""
         ...
 
     def apply(self, push: Any, active: int) -> None:
@@ -281,7 +284,8 @@ class Stats(NamedTuple):
     compute: float = 0.0  # in jobs
     exchange: float = 0.0  # from the end of a phase to the last reply, without waiting
     waiting: float = 0.0  # at the gate, for slower workers
-    constant: float = float("nan")  # of the last phase: in front of the curvature, of the merge that scored best
+    constant: float = float("nan")  # of the last phase
+    kept: float = float("nan")  # of the last phase: what damping left of it
 
 
 class View(NamedTuple):

@@ -19,6 +19,8 @@ class JobSettings:
     phase_rows : int or None
         Rows that a worker steps between two exchanges; None: chosen by measuring, from `first_phase_rows` on.
     first_phase_rows, most_phase_rows : int
+    progress_every : float
+        Seconds between two reports of a worker, at least, as long as it has rows: each costs a call, like a push.
     leases : bool
         Whether fast workers take chunks from slow ones and phases are paced by each worker's rate. False: chunk i
         belongs to worker i modulo `workers`, phases have equal length (for comparison), and goes to another one only
@@ -43,8 +45,9 @@ class JobSettings:
     replicas: int = 1
     consistency: Consistency = field(default_factory=Consistency)
     phase_rows: int | None = None
-    first_phase_rows: int = 2_000
+    first_phase_rows: int = 8_000
     most_phase_rows: int = 1 << 20
+    progress_every: float = 0.05
     leases: bool = True
     workers: int = 1
     resend: float = 2.0

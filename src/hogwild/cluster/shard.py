@@ -97,10 +97,13 @@ class ParameterShard:
         self._counts: Counter[int] = Counter()  # members by clock
         self._waiters: dict[str, _Waiter] = {}
         self._pulled_at: dict[str, int] = {}  # version that a member's last pull saw
+        self._active_at: dict[str, int] = {}  # active workers then
         self._epochs: dict[str, int] = {}
         self._provisional: set[str] = set()  # members whose clock is the node's guess: they have not said it yet
         self._copies: OrderedDict[int, _Copied] = OrderedDict()
         self._copying: tuple[str, int] | None = None  # backup and its incarnation
+        self._told: dict[str, tuple[int, int]] = {}  # as a backup: epoch and clock of workers, as the primary told
+        self._ahead: dict[int, Replicate] = {}  # as a backup: copies that have overtaken others
         self._installed = False  # the backup has the state that it was sent
         self._lineage = -1  # of the state that this backup, or this primary's backup, has
         self._synced = False
@@ -171,11 +174,14 @@ class ParameterShard:
             del self._epochs[worker], self.clocks[worker]
             self._waiters.pop(worker, None)
             self._pulled_at.pop(worker, None)
+            self._active_at.pop(worker, None)
             self._provisional.discard(worker)
         for worker, epoch in view.members.items():
             if worker not in self._epochs:
-                self._epochs[worker], self.clocks[worker] = epoch, self.highest
-                self._provisional.add(worker)
+                told, clock = self._told.get(worker, (-1, 0))
+                self._epochs[worker], self.clocks[worker] = epoch, clock if told == epoch else self.highest
+                if told != epoch:
+                    self._provisional.add(worker)
         self._counts = Counter(self.clocks.values())
         if self.primary:
             effects += self._choose_backup(now)
@@ -231,13 +237,14 @@ class ParameterShard:
             return self._repeated(now, message)
         self._provisional.discard(worker)
         staleness = self.version - self._pulled_at.get(worker, self.version)
-        stepped = message.rows > 0
+        # those who have retired since stepped beside it: undamped, the last pushes of a job would undo much of it
+        stepped, active = message.rows > 0, max(self.active, self._active_at.get(worker, 0))
         if stepped:
             self.staleness[staleness] += 1
-            self._apply(message, self.active)
+            self._apply(message, active)
         effects = self._advance(now, worker, clock)
         if self._copying is not None and stepped:
-            return effects + self._copy(now, message, staleness)
+            return effects + self._copy(now, message, active, staleness)
         return effects + self._accept(now, message, staleness)
 
     def _apply(self, message: PushPull, active: int) -> None:
@@ -279,13 +286,16 @@ class ParameterShard:
         if message.wants:
             if self._settings.consistency.admits(clock, self.lowest):
                 return [self._answer(now, message, now, staleness)]
-            self._waiters[worker] = _Waiter(message, now, staleness)
+            # spelled: its key set may be forgotten while it waits
+            spelled = message.pull if message.pull is None else self.store.spelled(message.pull)
+            self._waiters[worker] = _Waiter(message._replace(pull=spelled), now, staleness)
         return [Send(worker, Accepted(self.node, message.epoch, clock, staleness))]
 
     def _answer(self, now: float, message: PushPull, since: float, staleness: int) -> Send:
         worker = message.worker
         values = None if message.pull is None else self.store.read(message.pull)
         self._pulled_at[worker] = self.version
+        self._active_at[worker] = self.active
         pulled = Pulled(
             self.node, message.epoch, message.clock, values, self.lowest, self.active, self.rows, now - since, staleness
         )
@@ -300,16 +310,15 @@ class ParameterShard:
             return []
         waiter = self._waiters.get(worker)
         if waiter is not None:
-            self._waiters[worker] = waiter._replace(message=message)
             return [Send(worker, Accepted(self.node, message.epoch, message.clock, waiter.staleness))]
         return self._accept(now, message, 0)
 
     # ------------------------------------------------------------------------------------------ the backup
 
-    def _copy(self, now: float, message: PushPull, staleness: int) -> list[Effect]:
+    def _copy(self, now: float, message: PushPull, active: int, staleness: int) -> list[Effect]:
         """Send a push on to the backup, which has to have it before it is accepted."""
         backup, _ = self._copying
-        entry = _Copied(message, self.active, not self._installed, now, staleness)
+        entry = _Copied(message, active, not self._installed, now, staleness)
         self._copies[self.sequence] = entry
         effects: list[Effect] = [SetTimer("copy", self._settings.resend)] if len(self._copies) == 1 else []
         effects.append(Send(backup, self._replica_of(self.sequence, entry)))
@@ -330,21 +339,27 @@ class ParameterShard:
     def _replicate(self, now: float, source: str, message: Replicate) -> list[Effect]:
         if not self.backup or source != self.view.primaries[self._number] or message.lineage != self._lineage:
             return []
-        push = message.message
-        if message.sequence == self.sequence + 1:
+        if self.sequence < message.sequence <= self.sequence + COPIED_AGAIN:
+            # Dropping those that overtake let through two of each round of repetitions where the network reorders.
+            self._ahead[message.sequence] = message
+        while self.sequence + 1 in self._ahead:
+            copy = self._ahead.pop(self.sequence + 1)
+            push = copy.message
             if self.store.missing(push.push, None):
-                return []  # the copy that spelled them is on its way, or will be sent again
-            self._apply(push, message.active)
-            if self._epochs.get(push.worker) == push.epoch:
-                self._take_clock(push.worker, push.clock)
+                break  # the copy that spelled them will be sent again
+            self._apply(push, copy.active)
+            self._take_clock(push.worker, push.epoch, push.clock)
             self.highest = max(self.highest, push.clock)
         if message.sequence <= self.sequence:
             return [Send(source, Replicated(self._lineage, self.sequence))]
         return []
 
-    def _take_clock(self, worker: str, clock: int) -> None:
-        self.clocks[worker] = clock
-        self._provisional.discard(worker)
+    def _take_clock(self, worker: str, epoch: int, clock: int) -> None:
+        """As a backup: take over how far a worker is, be it of a view that has not come here yet."""
+        self._told[worker] = epoch, clock
+        if self._epochs.get(worker) == epoch:
+            self.clocks[worker] = clock
+            self._provisional.discard(worker)
 
     def _replicated(self, now: float, source: str, message: Replicated) -> list[Effect]:
         if not self.primary or self._copying is None or message.lineage != self._lineage:
@@ -395,10 +410,11 @@ class ParameterShard:
             self.store.restore(message.state)
             self.rows, self.version = about["rows"], about["version"]
             self.sequence, self.highest = message.sequence, about["highest"]
+            self._told.clear()
             for worker, clock in about["clocks"].items():
-                if self._epochs.get(worker) == about["epochs"][worker]:
-                    self._take_clock(worker, clock)
+                self._take_clock(worker, about["epochs"][worker], clock)
             self._lineage = message.lineage
+            self._ahead.clear()
         return [Send(source, Replicated(self._lineage, self.sequence))]
 
     # ------------------------------------------------------------------------------------------ the coordinator

@@ -94,7 +94,7 @@ class Worker:
         self._unaccepted: set[int] = set()
         self._answers: dict[int, Pulled] = {}
         self._known: dict[int, set[int]] = {}  # key sets that each shard knows
-        self._sent_at = self._job_at = 0.0
+        self._sent_at = self._job_at = self._reported = 0.0
 
     def handle(self, now: float, event: Event) -> list[Effect]:
         """Take one event."""
@@ -227,6 +227,7 @@ class Worker:
             weight=stats.weight + result.weight,
             loss=stats.loss + result.loss,
             constant=result.constant,
+            kept=result.kept,
         )
         self.clock += 1
         self._stepped, following = self._parts, self._following
@@ -292,7 +293,8 @@ class Worker:
         effects: list[Effect] = []
         if self._stepped:
             self._told = self.stats
-            effects.append(self._progress(now))
+            if now - self._reported >= self._settings.progress_every or self._left() < self._phase_rows:
+                effects.append(self._progress(now))
         self._stepped = ()
         if not self._outstanding:
             self.stats = self.stats._replace(exchange=self.stats.exchange + now - self._sent_at)
@@ -329,7 +331,15 @@ class Worker:
 
     # ------------------------------------------------------------------------------------------ signs of life
 
+    def _left(self) -> int:
+        """Rows of its leases behind the phase that is about to run."""
+        planned = {part.lease.number: part.stop for part in self._parts}
+        return sum(
+            lease.stop - max(self._planned[number], planned.get(number, 0)) for number, lease in self._leases.items()
+        )
+
     def _progress(self, now: float) -> Send:
+        self._reported = now
         computing = now - self._job_at if self.state in (PREPARING, STEPPING) else None
         planned = dict(self._planned)
         planned.update((part.lease.number, part.stop) for part in self._parts)
