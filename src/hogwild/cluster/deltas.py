@@ -97,8 +97,9 @@ class Values(NamedTuple):
     version : int
         Of the shard: pushes applied.
     log_scale, owed : float
-        Sums of `log_decay` and `shrink` over all pushes: what keys that are not here have changed by since is the
-        difference to the sums that came with the version asked for.
+        Sums of `log_decay` and `shrink` over all pushes (each `shrink` shrunk by the decays of the pushes after it):
+        what keys that are not here have changed by since follows from the sums that came with the version asked for
+        (`sending.carry_over`).
     """
 
     positions: np.ndarray | None

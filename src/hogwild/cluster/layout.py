@@ -36,6 +36,11 @@ class Layout:
         `Kind` of each number of the further rows.
     decays : ndarray of bool, shape (width,)
         Columns of features that an L2 penalty shrinks and an L1 penalty truncates, at the shard.
+    roots : ndarray of int64, shape (width,), or None
+        Where penalties have a rate for each weight (AdaGrad's): the column of the sum by whose root they are divided;
+        -1 for none. Such a table is held by a `proximal.ProximalStore`.
+    l1_ratio : float
+        Share of L1 in such a penalty.
     """
 
     n_features: int
@@ -45,6 +50,8 @@ class Layout:
     kinds: np.ndarray
     rest: np.ndarray
     decays: np.ndarray
+    roots: np.ndarray | None = None
+    l1_ratio: float = 1.0
 
     @property
     def nbytes(self) -> int:
