@@ -29,14 +29,39 @@ def digest(texts: Mapping[str, str], arrays: Mapping[str, np.ndarray]) -> str:
     return found.hexdigest()
 
 
-def write(path: PathLike, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write a file, which appears whole or not at all; `about` holds values that JSON knows."""
+def pack(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return the content of a file; `about` holds values that JSON knows."""
     from safetensors.numpy import save
 
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     texts = {key: json.dumps(value, ensure_ascii=False, allow_nan=False) for key, value in about.items()}
     texts[DIGEST] = digest(texts, arrays)
-    content = save(arrays, texts)
+    return save(arrays, texts)
+
+
+def unpack(content: bytes, name: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Return what `pack` was given; `name` is what errors call the content.
+
+    Raises
+    ------
+    DataError
+        If it is torn, altered, or something else.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(content)
+        size = int.from_bytes(content[:8], "little")
+        texts = json.loads(content[8 : 8 + size]).get("__metadata__") or {}
+    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise DataError(name, found=f"a damaged or truncated file ({error})", expected="an unaltered one") from None
+    return _checked(texts, arrays, name)
+
+
+def write(path: PathLike, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a file, which appears whole or not at all; `about` holds values that JSON knows."""
+    content = pack(about, arrays)
     try:
         with write_whole(path) as file:
             file.write(content)
@@ -64,6 +89,12 @@ def read(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
     except (SafetensorError, OSError) as error:
         raise DataError(path, found=f"a damaged or truncated file ({error})", expected="an unaltered one") from None
+    return _checked(texts, arrays, path)
+
+
+def _checked(
+    texts: dict[str, str], arrays: dict[str, np.ndarray], name: PathLike
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if texts.get(DIGEST) != digest(texts, arrays):
-        raise DataError(path, found="content that does not agree with its digest", expected="an unaltered file")
+        raise DataError(name, found="content that does not agree with its digest", expected="an unaltered file")
     return {key: json.loads(text) for key, text in texts.items() if key != DIGEST}, arrays
