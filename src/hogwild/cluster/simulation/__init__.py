@@ -1,0 +1,1 @@
+"""The cluster's machines in virtual time: one process, any number of nodes, the same run for the same seed."""
