@@ -1,7 +1,8 @@
 """All benchmarks of the cluster, one after the other: ``python benchmarks/cluster.py [part ...]``.
 
-Parts: simulation (events a second), merging (rules by phase length and workers), stragglers (with and without leases),
-ray (beside one process), faults (processes killed). Each is a program of its own, ``cluster_<part>.py``.
+Parts: simulation (events a second), merging and rules (merge rules by phase length and workers), stragglers (with and
+without leases), ray (beside one process), faults (processes killed). Each is a program
+of its own, ``cluster_<part>.py``.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = ("simulation", "merging", "stragglers", "ray", "faults")
+PARTS = ("simulation", "merging", "rules", "stragglers", "ray", "faults")
 
 
 def main() -> None:

@@ -10,7 +10,20 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from hogwild.cli import aliases, cache, convert, demo, evaluate, ffm_predict, ffm_train, inspect, predict, train
+from hogwild.cli import (
+    aliases,
+    cache,
+    cluster,
+    convert,
+    demo,
+    evaluate,
+    ffm_predict,
+    ffm_train,
+    inspect,
+    predict,
+    simulate,
+    train,
+)
 from hogwild.cli.terminal import CommandError, say_error, say_warning
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
@@ -72,9 +85,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (train, predict, evaluate, inspect, cache, convert, ffm_train, ffm_predict, aliases, demo):
+for _module in (train, predict, evaluate, inspect, cache, convert, ffm_train, ffm_predict, simulate, aliases, demo):
     _name = _module.__name__.rpartition(".")[2].replace("_", "-")
     app.command(_name, cls=getattr(_module, "Command", None))(_module.command)
+app.add_typer(cluster.app, name="cluster")
 
 
 def _version(wanted: bool) -> None:
