@@ -36,6 +36,9 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
         ),
         ("factorisation_matrix", "--quick", ["plain @njit", "hogwild bpr, 2 threads", "item-kNN"]),
         ("factorisation_cut", "--few", ["maximum flow", "flows, 2 threads", "times one"]),
+        ("cluster_simulation", "--workers 50 --events 3000 --runs 2", ["no checks", "every event checked"]),
+        ("cluster_rules", "--small", ["self-tuned", "damped", "sum"]),
+        ("cluster_stragglers", "--small", ["BSP", "SSP(4)", "ASP"]),
     ],
 )
 def test_it_prints_its_tables(name, options, shown):
