@@ -13,6 +13,7 @@ from hogwild.cluster.protocol import (
     Evicted,
     Finish,
     Finished,
+    Flush,
     Join,
     Joined,
     Lease,
@@ -230,3 +231,32 @@ def test_reports_are_rare_while_there_are_rows():
         effects = answered(worker, clock)
         reports += [(clock, each.done[0][1]) for each in sent(effects, Progress)]
     assert reports == [(15, 900), (16, 960)]  # when fewer rows than a phase has are left behind the next one
+
+
+def test_rows_whose_changes_are_kept_back_are_done_once_those_are_pushed():
+    worker, effects = start(lease(0, rows=180))
+    prepared(worker, effects)
+    effects = answered(worker, 0)
+    done = []
+    for clock, complete in ((1, False), (2, True), (3, False)):
+        phase = job(effects)
+        rows = sum(part.stop - part.start for part in phase.job.parts)
+        pulls = (Add(3), Add(4)) if phase.job.following else ()
+        result = PhaseResult((Add(5), Add(6)), pulls, rows, rows, 2.0 * rows, 0.1, 1.0, complete)
+        pushed = worker.handle(3.0, Computed(phase.ticket, result))
+        assert len(sent(pushed, PushPull)) == 2
+        if pulls:
+            effects = answered(worker, clock)
+            done += [each.done[0][1] for each in sent(effects, Progress)]
+    assert done == [0, 120]  # the first says that rows are needed
+    for shard in SHARDS:
+        effects = worker.handle(4.0, Recv(shard, Accepted(shard, 0, 3, 0)))
+    assert job(effects).job == Flush()
+    pushed = worker.handle(5.0, Computed(job(effects).ticket, PhaseResult((Add(7), None), (), 0, 0.0, 0.0, 0.1)))
+    assert [(m.clock, m.push, m.rows, m.wants) for m in sent(pushed, PushPull)] == [
+        (4, Add(7), 0, False),
+        (4, None, 0, False),
+    ]
+    for shard in SHARDS:
+        effects = worker.handle(6.0, Recv(shard, Accepted(shard, 0, 4, 0)))
+    assert sent(effects, Progress)[-1].done == ((0, 180, 180),) and worker.state == "starved"

@@ -249,7 +249,7 @@ class Coordinator:
         effects: list[Effect] = []
         until_heard = min(AHEAD * member.rate * self.settings.progress_every, self._share)
         wanted = max(AHEAD * self._rows_for(member), until_heard)
-        rows = sum(map(self.ledger.left, member.held))
+        rows = sum(self.ledger.left(number, member.planned.get(number, 0)) for number in member.held)
         while rows < wanted and not self._stopping:
             lease = self.ledger.lease(self._accepts(worker))
             if lease is None:

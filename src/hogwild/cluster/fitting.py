@@ -19,6 +19,7 @@ from hogwild.data.locations import is_url
 from hogwild.engine.training import Progress
 
 EVERY = 300.0  # seconds between checkpoints
+LARGE, SELDOM = 1 << 20, 4  # features beyond which the tail is exchanged less often, and after how many phases then
 SHARD_BYTES = 4 << 20  # of a model below which one more shard costs more messages than it saves work
 MOST_BYTES = 1 << 31  # of one shard
 
@@ -49,6 +50,7 @@ def fit(
     threads: int | None = None,
     leases: bool = True,
     half: bool = False,
+    tail_every: int | None = None,
     settings: dict[str, Any] | None = None,
     callback: Callable[[Progress], object] | None = None,
     progress: bool = False,
@@ -96,6 +98,9 @@ def fit(
         Whether fast workers take rows from slow ones.
     half : bool, default False
         Whether parameters and deltas travel as float16.
+    tail_every : int, optional
+        Phases after which changes of rare features are pushed; those of frequent ones are in every phase. Default: 1,
+        or 4 for tables of more than a million features of which each worker has a copy.
     settings : dict, optional
         Further `JobSettings`: timeouts.
     callback : callable, optional
@@ -132,7 +137,7 @@ def fit(
     if hasattr(estimator, "get_params"):
         check_estimator(estimator)
     policy = resolve_consistency(consistency, staleness)
-    _check_counts(workers=workers, shards=shards, phase_rows=phase_rows, threads=threads)
+    _check_counts(workers=workers, shards=shards, phase_rows=phase_rows, threads=threads, tail_every=tail_every)
     if resume and checkpoint is None:
         raise ValueError("found resume=True without a checkpoint folder, expected the place to go on from")
     check_ray()
@@ -184,7 +189,7 @@ def fit(
                 **(settings or {}),
             ),
             seed,
-            {"half": half},
+            {"half": half, **_tail(survey, layout, tail_every, phase_rows)},
         )
         outcome = train(
             plan,
@@ -214,6 +219,16 @@ def count_shards(nbytes: int, n_workers: int) -> int:
     (1, 4, 8, 32)
     """
     return max(1, min(n_workers, -(-nbytes // SHARD_BYTES)), -(-nbytes // MOST_BYTES))
+
+
+def _tail(survey: Any, layout: Any, tail_every: int | None, phase_rows: int | None) -> dict[str, Any]:
+    """Which keys are pushed in every phase, and how often the others."""
+    every = tail_every or (SELDOM if layout.n_features > LARGE else 1)
+    if every == 1:
+        return {}
+    features, shares = survey.frequencies()
+    seen = shares * (phase_rows or JobSettings().first_phase_rows) >= 1
+    return {"hot": np.sort(np.asarray(features)[seen]).astype(np.uint32), "tail_every": every}
 
 
 def check_ray() -> None:

@@ -86,7 +86,7 @@ class SetTimer(NamedTuple):
 
 
 class Compute(NamedTuple):
-    """Run a job (`Prepare` or `Phase`) on this node's workload beside the machine; `Computed` brings its result."""
+    """Run a job (`Prepare`, `Phase`, `Flush`) on this node's workload, beside the machine; `Computed` follows."""
 
     ticket: int
     job: Any
@@ -212,6 +212,8 @@ class PhaseResult(NamedTuple):
         In front of the curvature, in this phase's pushes; NaN where nothing is damped.
     kept : float
         Share of what the pushes bring (of their squares) that damping leaves; NaN where nobody knows.
+    complete : bool
+        False: changes of some keys are kept back for a later phase, or for a `Flush`; the rows count as done with that.
     """
 
     pushes: tuple[Any, ...]
@@ -221,12 +223,17 @@ class PhaseResult(NamedTuple):
     loss: float
     constant: float
     kept: float = float("nan")
+    complete: bool = True
+
+
+class Flush(NamedTuple):
+    """Job: hand over what earlier phases have kept back. Result: `PhaseResult` of no rows."""
 
 
 class Workload(Protocol):
     """What a worker computes: real kernels, or durations drawn at random."""
 
-    def run(self, job: Prepare | Phase) -> Prepared | PhaseResult:
+    def run(self, job: Prepare | Phase | Flush) -> Prepared | PhaseResult:
         """Run a job; jobs of one worker follow each other."""
         ...
 

@@ -238,7 +238,7 @@ class ParameterShard:
         self._provisional.discard(worker)
         staleness = self.version - self._pulled_at.get(worker, self.version)
         # those who have retired since stepped beside it: undamped, the last pushes of a job would undo much of it
-        stepped, active = message.rows > 0, max(self.active, self._active_at.get(worker, 0))
+        stepped, active = message.rows > 0 or message.push is not None, max(self.active, self._active_at.get(worker, 0))
         if stepped:
             self.staleness[staleness] += 1
             self._apply(message, active)

@@ -19,6 +19,7 @@ from hogwild.cluster.protocol import (
     Evicted,
     Finish,
     Finished,
+    Flush,
     Join,
     Joined,
     Lease,
@@ -88,7 +89,8 @@ class Worker:
         self._planned: dict[int, int] = {}  # by lease: rows before it are in a phase that runs or has run
         self._parts: tuple[Part, ...] = ()  # of the phase that is prepared, pulled for or stepped
         self._following: tuple[Part, ...] = ()
-        self._stepped: tuple[Part, ...] = ()  # of the phase whose pushes are on their way
+        self._stepped: tuple[Part, ...] = ()  # of the phases whose pushes are on their way
+        self._kept: tuple[Part, ...] = ()  # of phases that have kept back some of what they changed
         self._result: PhaseResult | None = None  # whose pushes wait for requests of the next phase
         self._outstanding: dict[int, PushPull] = {}
         self._unaccepted: set[int] = set()
@@ -179,7 +181,7 @@ class Worker:
         for number, lease in self._leases.items():
             self._reached.setdefault(number, lease.start)
             self._planned.setdefault(number, lease.start)
-        busy = {part.lease.number for part in (*self._parts, *self._stepped)}
+        busy = {part.lease.number for part in (*self._parts, *self._stepped, *self._kept)}
         for number in [each for each in self._reached if each not in self._leases and each not in busy]:
             del self._reached[number], self._planned[number]
 
@@ -206,6 +208,9 @@ class Worker:
 
     def _prepare(self, now: float, fresh: bool) -> list[Effect]:
         self._parts = self._plan()
+        if not self._parts and self._kept:
+            self.state = STEPPING
+            return [self._compute(now, Flush())]
         if not self._parts:
             self.state = STARVED
             return [self._progress(now)]
@@ -230,9 +235,12 @@ class Worker:
             kept=result.kept,
         )
         self.clock += 1
-        self._stepped, following = self._parts, self._following
-        for part in self._stepped:
+        done, following = self._parts, self._following
+        for part in done:
             self._planned[part.lease.number] = part.stop
+        self._kept += done
+        if result.complete:
+            self._stepped, self._kept = self._kept, ()
         self._parts = self._plan()
         if self._parts and (not result.pulls or _rows_of(self._parts) != _rows_of(following)):
             self._result, self.state = result, PREPARING
@@ -293,8 +301,9 @@ class Worker:
         effects: list[Effect] = []
         if self._stepped:
             self._told = self.stats
-            if now - self._reported >= self._settings.progress_every or self._left() < self._phase_rows:
-                effects.append(self._progress(now))
+        due = now - self._reported >= self._settings.progress_every or self._left() < self._phase_rows
+        if due and (self._stepped or self._kept):
+            effects.append(self._progress(now))
         self._stepped = ()
         if not self._outstanding:
             self.stats = self.stats._replace(exchange=self.stats.exchange + now - self._sent_at)

@@ -269,3 +269,22 @@ def test_estimators_that_do_not_run_name_one_that_does(rows, estimator, named):
     X, y, _ = rows
     with pytest.raises(TypeError, match=named):
         read_matrix(estimator, X, y)
+
+
+@pytest.mark.parametrize("penalty", [None, "l2"])
+def test_rare_features_may_be_exchanged_less_often(rows, penalty):
+    X, y, _ = rows
+    estimator = SGDClassifier(loss="log_loss", penalty=penalty, **{**SAME, "max_iter": 4})
+    source = read_matrix(estimator, X, y)
+    survey = survey_all(source)
+    problem = make_problem(estimator, survey, source)
+    hot = np.sort(np.argsort(-np.bincount(X.indices, minlength=X.shape[1]))[:50]).astype(np.uint32)
+
+    def trained(workers, tail_every):
+        return train(problem, source, survey, workers=workers, phase_rows=100, hot=hot, tail_every=tail_every)
+
+    alone, rare = trained(1, 1), trained(1, 4)
+    np.testing.assert_allclose(rare.table, alone.table, rtol=2e-3, atol=2e-3)
+    two, rare = trained(2, 1), trained(2, 4)
+    assert objective(rare.fitted, X, y) == pytest.approx(objective(two.fitted, X, y), rel=0.05)
+    assert not np.array_equal(rare.table, two.table)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hogwild.cluster.deltas import Delta, KeySet, Request, Values
+from hogwild.cluster.deltas import Delta, KeySet, Request
 from hogwild.cluster.keys import key_set, split_keys
 from hogwild.cluster.merging import ConstantTuning, judging_rows
-from hogwild.cluster.protocol import Part, Phase, PhaseResult, Prepare, Prepared
-from hogwild.cluster.proximal import carry_proximal
-from hogwild.cluster.sending import count_features, make_delta, take_over
+from hogwild.cluster.protocol import Flush, Part, Phase, PhaseResult, Prepare, Prepared
+from hogwild.cluster.sending import make_delta
 from hogwild.cluster.workloads.constants import constant_of, kept_share, losses_of_constants, observed
 from hogwild.cluster.workloads.loading import Held, Loader, Ordered
 from hogwild.cluster.workloads.problem import Problem
+from hogwild.cluster.workloads.shares import Share
 from hogwild.cluster.workloads.sources import Source
 from hogwild.cluster.workloads.stepping import Stepped, Stepper, load_parts, window
 from hogwild.cluster.workloads.table import Where
@@ -25,37 +25,6 @@ COPIES = 4  # of the table that a node keeps: the model, its base, what a phase 
 SELDOM = 16  # phases between estimates of the curvature, at most
 DEAR = 8  # times the rows that scoring takes have to be stepped between two choices of the constant
 _WHOLE, _PARTIAL = "whole", "partial"
-
-
-class Share:
-    """One shard's part of what a worker holds.
-
-    Attributes
-    ----------
-    keys : KeySet
-    where : Where
-        Those keys among the rows of the worker's arrays.
-    base : ndarray, shape (n, width)
-        Values as they were pulled last.
-    """
-
-    def __init__(self, problem: Problem, low: int, high: int, keys: KeySet, where: Where) -> None:
-        self.low, self.high, self.keys, self.where = low, high, keys, where
-        self.base = np.zeros((where.n_keys, problem.layout.width), problem.layout.dtype)
-        self.n_features = count_features(problem.layout, low, high, keys)
-        self.version = -1
-        self.curvature: np.ndarray | None = None
-        self.then: tuple[float, float] | None = None
-
-    def install(self, problem: Problem, values: Values, arrays: dict[str, np.ndarray]) -> None:
-        """Take over what the shard sent, and let the model start from it."""
-        layout = problem.layout
-        if layout.roots is not None and values.positions is not None:
-            carry_proximal(self.base[: self.n_features], layout, values.owed - self.then[1])
-            self.then = values.log_scale, values.owed
-        self.then = take_over(self.base, values, self.n_features, layout.decays, self.then)
-        self.version = values.version
-        problem.table.write(self.base, arrays, self.where)
 
 
 class EstimatorWorkload:
@@ -80,6 +49,10 @@ class EstimatorWorkload:
         Bytes of chunks that are kept in memory.
     half : bool
         Whether values and deltas travel as float16; what rounding keeps back is sent later.
+    hot : ndarray of uint32, optional
+        Keys whose changes are pushed in every phase.
+    tail_every : int
+        Phases after which those of all other keys are pushed, where there is a copy of the whole model.
     """
 
     def __init__(
@@ -94,6 +67,8 @@ class EstimatorWorkload:
         memory: int = MEMORY_LIMIT,
         cache_bytes: int = 1 << 30,
         half: bool = False,
+        hot: np.ndarray | None = None,
+        tail_every: int = 1,
     ) -> None:
         if mode not in ("auto", _WHOLE, _PARTIAL):
             raise ValueError(f"mode must be auto, whole or partial; found {mode!r}")
@@ -120,6 +95,8 @@ class EstimatorWorkload:
         self._stepper: Stepper | None = None
         self._shares: list[Share] = []
         self._parts: dict[tuple, list[Share]] = {}
+        self._hot = hot if mode == _WHOLE and tail_every > 1 else None
+        self._tail_every, self._since_tail = tail_every, 0
         if mode == _WHOLE:
             self._hold_everything(source.numbering)
 
@@ -133,8 +110,10 @@ class EstimatorWorkload:
         if self._stepper is not None:
             self._stepper.close()
 
-    def run(self, job: Prepare | Phase) -> Prepared | PhaseResult:
+    def run(self, job: Prepare | Phase | Flush) -> Prepared | PhaseResult:
         """Run a job."""
+        if isinstance(job, Flush):
+            return self._flush()
         return self._prepare(job) if isinstance(job, Prepare) else self._phase(job)
 
     # ------------------------------------------------------------------------------------------ what is held
@@ -159,7 +138,10 @@ class EstimatorWorkload:
                 others = np.arange(max(low, n), max(high, n), dtype=np.uint32)
                 keys = key_set(np.concatenate([features[first:stop], others]).astype(np.uint32), low, high)
                 where = Where.of(present[first:stop], rest)
-            self._shares.append(Share(self.problem, low, high, keys, where))
+            share = Share(self.problem, low, high, keys, where)
+            if self._hot is not None:
+                share.name_tail(self._hot, np.arange(low, high, dtype=np.uint32) if keys.keys is None else keys.keys)
+            self._shares.append(share)
 
     def _hold_parts(self, parts: Sequence[Part]) -> list[Share]:
         """Name the keys of the rows of a phase, and lay out room for them."""
@@ -190,9 +172,9 @@ class EstimatorWorkload:
 
     def _prepare(self, job: Prepare) -> Prepared:
         if job.fresh:
-            self._last = None
+            self._last, self._since_tail = None, 0
             for share in self._shares:
-                share.version = -1
+                share.version, share.kept = -1, None
         return Prepared(self._pulls(job.parts))
 
     def _phase(self, job: Phase) -> PhaseResult:
@@ -210,13 +192,17 @@ class EstimatorWorkload:
             self._stepper = Stepper(self.problem, arrays, loaded[0][1].rows, self.n_threads, self._rng)
         self._install(shares, arrays, loaded, job)
         stepped = self._stepper.step(loaded, job.rows)
-        pushes = self._pushes(shares, stepped, job)
+        self._since_tail += 1
+        keeps = self._hot is not None and bool(job.following) and self._since_tail < self._tail_every
+        pushes = self._pushes(shares, stepped, job, keeps)
         if not whole:
             self._stepper.close()
             self._stepper = None
             self._parts.pop(_name(job.parts), None)
         pulls = self._pulls(job.following) if job.following else ()
-        return PhaseResult(pushes, pulls, stepped.rows, stepped.weight, stepped.loss, self._constant, self._kept)
+        return PhaseResult(
+            pushes, pulls, stepped.rows, stepped.weight, stepped.loss, self._constant, self._kept, not keeps
+        )
 
     def _install(
         self, shares: list[Share], arrays: dict[str, np.ndarray], loaded: list[tuple[Part, Held, Ordered]], job: Phase
@@ -241,7 +227,7 @@ class EstimatorWorkload:
         self._constant = self._tuning.choose(losses_of_constants(problem, task, rows, merges, self._last, job.active))
         self._left, self._gap = self._gap, min(2 * self._gap, DEAR * len(CONSTANTS) * n)
         for share in shares:
-            problem.table.write(share.base, arrays, share.where)
+            share.write(problem, arrays)
 
     def _tries(self, job: Phase) -> bool:
         """Whether the constant is to be chosen anew; partial models keep the first, as they cannot compare pulls."""
@@ -250,10 +236,25 @@ class EstimatorWorkload:
             return False
         return self._left <= 0 and problem.merge == "self-tuned" and problem.table.any_damped and job.active > 1
 
-    def _pushes(self, shares: list[Share], stepped: Stepped, job: Phase) -> tuple[Delta | None, ...]:
-        """Make the deltas of a phase."""
+    def _flush(self) -> PhaseResult:
+        """Push what was kept back."""
+        layout, self._since_tail = self.problem.layout, 0
+        pushes = []
+        for share, residual in zip(self._shares, self._residuals, strict=True):
+            told = share.base if share.kept is None else share.base + share.kept
+            numbers = {"rows": 0, "eta": 0.0, "constant": self._constant, "half": self.half, "residual": residual}
+            pushes.append(make_delta(layout, share.low, share.high, share.keys, share.base, told, **numbers))
+            share.kept = None
+        return PhaseResult(tuple(pushes), (), 0, 0.0, 0.0, self._constant)
+
+    def _pushes(self, shares: list[Share], stepped: Stepped, job: Phase, keeps: bool) -> tuple[Delta | None, ...]:
+        """Make the deltas of a phase, of all keys or of the hot ones."""
         problem, stepper, passed = self.problem, self._stepper, stepped.passed
         told = self._refresh(shares, job.active)
+        local = [problem.table.read(stepper.arrays, share.where) for share in shares]
+        if keeps:
+            decays = problem.layout.decays
+            local = [share.keep_back(each, passed.log_decay, decays) for share, each in zip(shares, local, strict=True)]
         pushes = [
             make_delta(
                 problem.layout,
@@ -261,7 +262,7 @@ class EstimatorWorkload:
                 share.high,
                 share.keys,
                 share.base,
-                problem.table.read(stepper.arrays, share.where),
+                each,
                 rows=stepped.rows,
                 eta=passed.eta,
                 curvature=share.curvature if told else None,
@@ -270,8 +271,12 @@ class EstimatorWorkload:
                 half=self.half,
                 residual=residual,
             )
-            for share, residual in zip(shares, self._residuals, strict=True)
+            for share, each, residual in zip(shares, local, self._residuals, strict=True)
         ]
+        if not keeps:
+            self._since_tail = 0
+            for share in shares:
+                share.kept = None
         self._last, self._left = passed.eta * stepped.rows, self._left - stepped.rows
         chosen = tuple(push and push._replace(constant=self._constant) for push in pushes)
         if told:
