@@ -64,7 +64,7 @@ def test_one_worker_is_the_sequential_run(clicks, estimator):
         assert found.loss_curve_ == pytest.approx(alone.loss_curve_, rel=1e-3)
 
 
-@pytest.mark.parametrize("workers", [2, 4])
+@pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("estimator", MACHINES[::2], ids=str)
 def test_several_workers_come_close(clicks, estimator, workers, tmp_path):
     X, fields, y, _ = clicks

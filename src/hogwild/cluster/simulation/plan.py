@@ -149,7 +149,7 @@ def plan(
     >>> from hogwild.cluster.simulation.plan import plan
     >>> from hogwild.data import make_rcv1_like
     >>> estimator = SGDClassifier(learning_rate="adagrad", eta0=0.3, max_iter=2, random_state=0)
-    >>> found = plan(estimator, make_rcv1_like(2_000, 300), workers=(2,), consistencies=("ssp",), phase_rows=(100, 200))
+    >>> found = plan(estimator, make_rcv1_like(1_000, 100), workers=(2,), consistencies=("ssp",), phase_rows=(100, 200))
     >>> found.best.workers, sorted(candidate.phase_rows for candidate in found.candidates)
     (2, [100, 200])
     """
