@@ -99,7 +99,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=781_000)
-    parser.add_argument("--epochs", type=int, default=40, help="enough for a minute or more")
+    parser.add_argument("--epochs", type=int, default=280, help="enough for a minute or more")
     parser.add_argument("--quick", action="store_true", help="small data: a smoke test")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
