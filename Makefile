@@ -23,7 +23,7 @@ test: $(SETUP) ## the test suite, in parallel
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow" --doctest-modules src tests
 
 test-slow: $(SETUP) ## real data, crash loops, smoke runs of the benchmarks
-	$(BIN)/python -m pytest -n $(WORKERS) -m slow tests
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m slow tests
 
 bench: $(SETUP) ## the rival table; FULL=1 for 781,000 rows
 	$(BIN)/python benchmarks/core.py $(if $(FULL),--full)

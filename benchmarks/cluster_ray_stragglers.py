@@ -80,6 +80,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--phase-rows", type=int, default=25_000)
     parser.add_argument("--kinds", nargs="+", default=["none", "constant", "random"])
+    parser.add_argument("--leases", choices=["yes", "no", "both"], default="both")
     options = parser.parse_args()
     X, y = make_rcv1_like(options.rows, random_state=0)
     sgd = SGDClassifier(
@@ -92,7 +93,7 @@ def main() -> None:
         for kind in options.kinds:
             training.MakeWorker = lambda plan, kind=kind: SlowWorker(plan, kind)
             for policy in ("bsp", "ssp", "asp"):
-                for leases in (False, True):
+                for leases in {"yes": (True,), "no": (False,), "both": (False, True)}[options.leases]:
                     watch = Watch(options.seconds, goal)
                     fitted = fit(
                         sgd.set_params(max_iter=100_000),
