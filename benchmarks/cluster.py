@@ -1,7 +1,7 @@
 """All benchmarks of the cluster, one after the other: ``python benchmarks/cluster.py [part ...]``.
 
 Parts: simulation (events a second), merging and rules (merge rules by phase length and workers), stragglers (with and
-without leases), ray (beside one process), faults (processes killed). Each is a program
+without leases), ray and ray_stragglers (beside one process; slow workers), faults (processes killed). Each is a program
 of its own, ``cluster_<part>.py``.
 """
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PARTS = ("simulation", "merging", "rules", "stragglers", "ray", "faults")
+PARTS = ("simulation", "merging", "rules", "stragglers", "ray", "ray_stragglers", "faults")
 
 
 def main() -> None:
