@@ -22,6 +22,7 @@ FLOORS = [
     {"encoding"},
     {"models"},
     {"cluster"},
+    {"online"},
     {"report"},
     {"cli"},
 ]

@@ -1,0 +1,1 @@
+"""From datum to features: Jubatus' converter."""
