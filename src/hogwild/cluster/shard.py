@@ -59,7 +59,6 @@ class _Copied(NamedTuple):
     message: PushPull
     active: int
     accepted: bool
-    since: float
     staleness: int
 
 
@@ -318,7 +317,7 @@ class ParameterShard:
     def _copy(self, now: float, message: PushPull, active: int, staleness: int) -> list[Effect]:
         """Send a push on to the backup, which has to have it before it is accepted."""
         backup, _ = self._copying
-        entry = _Copied(message, active, not self._installed, now, staleness)
+        entry = _Copied(message, active, not self._installed, staleness)
         self._copies[self.sequence] = entry
         effects: list[Effect] = [SetTimer("copy", self._settings.resend)] if len(self._copies) == 1 else []
         effects.append(Send(backup, self._replica_of(self.sequence, entry)))

@@ -123,7 +123,7 @@ def test_gradients_by_two_workers(cluster, rule):
         slope = -y / (1 + np.exp(y * scores)) / len(y)
         return float(np.log1p(np.exp(-y * scores)).mean()), {"w": X.T @ slope}
 
-    schedule = {"sgd": 10.0, "adagrad": 0.3, "ftrl": 0.3}[rule]
+    schedule = {"sgd": 1.0, "adagrad": 0.3, "ftrl": 0.3}[rule]
     given = {"schedule": schedule, "rule": rule, "epochs": 6, "random_state": 0, "batch_size": 32}
     result = descend(gradient, {"X": X, "y": y}, {"w": np.zeros(300)}, **given, workers=2, shards=2, n_push=2)
     assert result.history.progressive[-1] < 0.95 * result.history.progressive[0]
@@ -161,5 +161,6 @@ def test_a_network_learns_digits_by_downpour_with_four_workers(cluster):
             module, data, loss, lr=lr, rule=rule, epochs=30, batch_size=16, n_push=pushes, workers=4, random_state=0
         )
         assert len(history.losses) == 30 and history.n_jobs == 4 and history.rows == 30 * 88
-        assert accuracy(module) > accuracy(alone) - 0.01, (rule, accuracy(module), accuracy(alone))
+        # 397 test rows: the difference of two runs has a standard deviation of about .007
+        assert accuracy(module) > accuracy(alone) - 0.02, (rule, accuracy(module), accuracy(alone))
         assert module.training is False

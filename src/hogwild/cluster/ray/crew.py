@@ -160,7 +160,8 @@ class Crew:
         except RayError as error:
             if self.book.get(node) is not actor:
                 return
-            self._why = " ".join(str(error).split())[:300]
+            why = " ".join(str(error).split())
+            self._why = why if len(why) < 700 else f"{why[:200]} ... {why[-500:]}"  # the cause stands at the end
             self._deaths[node].append(time.monotonic())
             self._lost(node)
 
