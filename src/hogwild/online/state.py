@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -135,4 +136,4 @@ def unpacked_texts(letters: np.ndarray, offsets: np.ndarray) -> list[str]:
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(letters) or (np.diff(offsets) < 0).any():
         raise ValueError(f"offsets of texts do not fit their {len(letters)} bytes")
     data, places = letters.tobytes(), offsets.tolist()
-    return [data[start:end].decode("utf-8", "surrogateescape") for start, end in zip(places, places[1:], strict=False)]
+    return [data[start:end].decode("utf-8", "surrogateescape") for start, end in pairwise(places)]

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from hogwild.online.datum import Column, Datum
 
 
-class WrongType(TypeError):
+class WrongTypeError(TypeError):
     """An argument is not of its type."""
 
 
@@ -30,14 +30,14 @@ class Type(Protocol):
 
         Raises
         ------
-        WrongType
+        WrongTypeError
             It is something else.
         """
         ...
 
 
-def _wrong(expected: str, value: Any) -> WrongType:
-    return WrongType(f"expected {expected}, found {type(value).__name__}")
+def _wrong(expected: str, value: Any) -> WrongTypeError:
+    return WrongTypeError(f"expected {expected}, found {type(value).__name__}")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def _column(pairs: Any, kind: tuple[type, str]) -> Column:
     try:
         keys, values = zip(*pairs, strict=True)
     except (TypeError, ValueError):
-        raise WrongType(f"expected pairs of a key and {kind[1]}, found something else") from None
+        raise WrongTypeError(f"expected pairs of a key and {kind[1]}, found something else") from None
     if set(map(type, keys)) != {str}:
         keys = tuple(map(TEXT.read, keys))
     if set(map(type, values)) != {kind[0]}:
@@ -180,15 +180,15 @@ def read_all(types: Sequence[Type], values: Sequence[Any]) -> list[Any]:
 
     Raises
     ------
-    WrongType
+    WrongTypeError
         There are too few or too many, or one is of another type; the message names its place, counted from 1.
     """
     if len(values) != len(types):
-        raise WrongType(f"expected {len(types)} arguments, found {len(values)}")
+        raise WrongTypeError(f"expected {len(types)} arguments, found {len(values)}")
     read = []
     for place, (one, value) in enumerate(zip(types, values, strict=True), 1):
         try:
             read.append(one.read(value))
-        except WrongType as error:
-            raise WrongType(f"argument {place}: {error}") from None
+        except WrongTypeError as error:
+            raise WrongTypeError(f"argument {place}: {error}") from None
     return read
