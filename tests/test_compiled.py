@@ -97,6 +97,7 @@ def test_an_edit_of_a_loss_changes_the_fits_of_new_processes(package, tmp_path):
     assert (again.cache, again.coef) == (before.cache, before.coef)
 
 
+@pytest.mark.slow
 def test_kernels_are_compiled_once_and_a_torn_one_again(package, tmp_path):
     cache = str(tmp_path / "cache")
     first = Run(package, HOGWILD_CACHE=cache)
@@ -136,6 +137,7 @@ def test_two_processes_compile_at_once_without_harm(package, tmp_path):
     assert not list(runs[0].cache.glob("tmp-*"))
 
 
+@pytest.mark.slow
 def test_a_read_only_install_without_home_or_cache_works(package, tmp_path):
     file = tmp_path / "file"
     file.write_text("no folder")

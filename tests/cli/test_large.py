@@ -62,6 +62,7 @@ def test_rows_beyond_memory_go_through_a_cache(rows, tmp_path):
     assert accuracy(tmp_path / "m", rows) > 0.7
 
 
+@pytest.mark.slow
 def test_another_state_makes_another_cache(rows, tmp_path):
     words = ("train", rows, "-m", tmp_path / "m", *QUICK, "--cache", "on", "--quiet")
     run(*words)
