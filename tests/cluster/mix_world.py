@@ -61,10 +61,10 @@ class World:
         server = self.servers[node]
         for _ in range(count):
             key = f"f{self.random.randrange(30)}"
-            server.model.change("counts", server.source, 1)
+            server.model.change("counts", server.lineage.source, 1)
             server.model.change("weights", key, self.random.gauss(0, 1))
             server.model.change("variances", key, self.random.random())
-        self.learnt[server.source] += count
+        self.learnt[server.lineage.source] += count
         self.give(node, Updated(count))
 
     def mix(self, node, ticket=0):
@@ -113,10 +113,10 @@ class World:
 
     def check(self, server):
         """Versions only grow, and what has one version has one content."""
-        assert server.version >= self.versions[server.source]
-        if server.version != self.versions[server.source]:
-            self.versions[server.source] = server.version
-            content = serialised(server.model.master), sorted(server.included.items())
+        assert server.version >= self.versions[server.lineage.source]
+        if server.version != self.versions[server.lineage.source]:
+            self.versions[server.lineage.source] = server.version
+            content = serialised(server.model.master), sorted(server.lineage.included.items())
             assert self.bytes.setdefault(server.version, content) == content
 
     def carry(self, source, effect, life=None):
@@ -190,8 +190,8 @@ class World:
         assert len({serialised(server.model.master) for server in servers}) == 1
         counts = next(iter(servers)).model.master["counts"]
         for server in servers:
-            assert counts.get(server.source, 0) == self.learnt[server.source], server.source
-            assert server.pending == 0 and len(server.cuts) <= 3
+            assert counts.get(server.lineage.source, 0) == self.learnt[server.lineage.source], server.lineage.source
+            assert server.pending == 0 and len(server.lineage.cuts) <= 3
         for source, count in counts.items():  # of lives that have ended, no more than they learnt
             assert count <= self.learnt[source]
 

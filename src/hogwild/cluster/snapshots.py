@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hogwild.data.errors import DataError
 from hogwild.data.files import write_whole
+from hogwild.folders import make
 
 FORMAT = 1
 _SNAPSHOT = re.compile(r"(\d{8,})\.safetensors")
@@ -31,7 +32,7 @@ class Folder:
     def put(self, node: str, number: int, content: bytes) -> None:
         """Write a snapshot; it appears whole or not at all."""
         path = self._path(node, number)
-        _make(path.parent)
+        make(path.parent)
         try:
             with write_whole(path) as file:
                 file.write(content)
@@ -72,20 +73,6 @@ class Folder:
             return os.listdir(self._root / node)
         except FileNotFoundError:
             return []
-
-
-def _make(folder: Path) -> None:
-    """Make a folder and those above it, so that they outlive a power cut."""
-    if folder.is_dir():
-        return
-    _make(folder.parent)
-    folder.mkdir(exist_ok=True)
-    with contextlib.suppress(OSError):  # not every file system can sync a folder
-        descriptor = os.open(folder.parent, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class Objects:

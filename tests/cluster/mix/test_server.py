@@ -6,7 +6,7 @@ import pytest
 from cluster.mix_world import SETTINGS, World, trouble
 
 from hogwild.cluster.mix import cuts as mix_cuts
-from hogwild.cluster.mix import server as mix
+from hogwild.cluster.mix import lineage as mix_lineage
 from hogwild.cluster.mix.cuts import Cuts
 from hogwild.cluster.mix.mixers import Mean, Sum, Tables
 from hogwild.cluster.mix.protocol import GetDiff, GetModel, Mixed, MixEnded, PutDiff, RoundEnded
@@ -265,19 +265,19 @@ def test_cuts_are_few_while_a_member_is_silent():
         world.update("server/0")
         world.mix("server/0")
         world.run(3 * SETTINGS.deadline)
-    assert max(len(server.cuts) for server in world.servers.values()) <= mix_cuts.LIMIT
-    assert len(world.servers["server/0"].cuts) == mix_cuts.LIMIT
+    assert max(len(server.lineage.cuts) for server in world.servers.values()) <= mix_cuts.LIMIT
+    assert len(world.servers["server/0"].lineage.cuts) == mix_cuts.LIMIT
     world.quiet()
     world.settled()
 
 
 def test_former_servers_are_remembered_up_to_a_number(monkeypatch):
-    monkeypatch.setattr(mix, "REMEMBERED", 12)
+    monkeypatch.setattr(mix_lineage, "REMEMBERED", 12)
     for seed in range(10):
         world = trouble(World(seed, 4, drop=0.1), 150)
         world.quiet()
         world.settled()
-        assert all(len(server.included) <= 12 for server in world.servers.values())
+        assert all(len(server.lineage.included) <= 12 for server in world.servers.values())
 
 
 # ------------------------------------------------------------------------------------------------ rules that are needed

@@ -69,5 +69,18 @@ class Cuts:
         self._settled = [pair for pair in self._settled if pair[0] > floor]
         self._cuts = [cut for cut in self._cuts if cut.round > held]
 
+    @property
+    def last(self) -> int:
+        """The round of the last cut, or of the last that went."""
+        return max(self.included, self._cuts[-1].round if self._cuts else 0)
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` takes."""
+        return {"cuts": [list(cut) for cut in self._cuts], "settled": list(self._settled), "held": self.included}
+
+    def restore(self, cuts: list[Cut], settled: list[Any], included: int) -> None:
+        """Be what a state says."""
+        self._cuts, self._settled, self.included = cuts, [(version, held) for version, held in settled], included
+
     def __len__(self) -> int:
         return len(self._cuts)

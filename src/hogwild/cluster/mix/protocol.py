@@ -11,6 +11,7 @@ to one life of a server; when it ends, the lock and the entry in the list of act
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 COORDINATION = "coordination"
@@ -62,6 +63,17 @@ class MixNow(NamedTuple):
     ticket: int
 
 
+class Replace(NamedTuple):
+    """Another model is to stand in place of everybody's; `MixEnded` answers.
+
+    `change` puts it into the model behind this server, as its master part, when a round has been called for that: it
+    returns whether it did.
+    """
+
+    ticket: int
+    change: Callable[[], bool]
+
+
 # ------------------------------------------------------------------------------------------------ between servers
 
 
@@ -74,7 +86,8 @@ class GetDiff(NamedTuple):
 class Diff(NamedTuple):
     """Member to master: this, on top of `version`.
 
-    `source` names this life of the member: one that has been restarted is another.
+    `source` names this life of the member: one that has been restarted is another. A member is `seeded` where it has
+    the model of a file, which no round has made everybody's yet.
     """
 
     round: int
@@ -83,6 +96,7 @@ class Diff(NamedTuple):
     version: int
     active: bool
     diff: Any
+    seeded: bool = False
 
 
 class Overtaken(NamedTuple):
@@ -110,8 +124,8 @@ class PutDiff(NamedTuple):
     base: int
     mixed: Any
     sources: tuple[str, ...]
-    settled: bool
-    floor: int
+    settled: bool = False
+    floor: int = 0
 
 
 class Mixed(NamedTuple):
@@ -124,6 +138,12 @@ class Mixed(NamedTuple):
 
 class Obsolete(NamedTuple):
     """Master to member: your version is not the one that was mixed; fetch a model of at least version `round`."""
+
+    round: int
+
+
+class Install(NamedTuple):
+    """Master to itself: put the new model in place, whose version is that round."""
 
     round: int
 
@@ -147,7 +167,7 @@ class Model(NamedTuple):
     version: int
     full: Any
     included: dict[str, int]
-    forgotten: int
+    forgotten: int = 0
 
 
 # ------------------------------------------------------------------------------------------------ coordination
@@ -249,7 +269,7 @@ class RoundEnded(NamedTuple):
 
 
 class MixEnded(NamedTuple):
-    """Told for `MixNow`: whether all updates up to then are mixed in."""
+    """Told for `MixNow`: whether all updates up to then are mixed in; for `Replace`: whether the new model stands."""
 
     ticket: int
     done: bool

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hogwild.cluster.mix.protocol import Diff, Expel, GetDiff, Locked, Mixed, Obsolete, PutDiff, RoundEnded, Unlock
+from hogwild.cluster.mix.protocol import (
+    Diff,
+    Expel,
+    GetDiff,
+    Install,
+    Locked,
+    Mixed,
+    Obsolete,
+    PutDiff,
+    RoundEnded,
+    Unlock,
+)
 from hogwild.cluster.protocol import Effect, Send, SetTimer, Told
 
 DEADLINE, RESEND = "round", "resend"
@@ -13,6 +24,9 @@ DEADLINE, RESEND = "round", "resend"
 
 class Round:
     """Gathers diffs, folds those of the newest version, sends the fold to all, and strikes off who did not take it.
+
+    Or it puts a new model in the place of all: its master's. That is what the master of a replacing round does, and of
+    any round in a group that has no version yet, if it has a file's model. The others are obsolete then.
 
     Parameters
     ----------
@@ -23,17 +37,24 @@ class Round:
         Seconds that members have for each of the two answers; they are asked again every fourth of it.
     fold : callable
         Of the model.
+    replacing : bool
     """
 
     def __init__(
-        self, node: str, coordination: str, locked: Locked, deadline: float, fold: Callable[[list[Any]], Any]
+        self,
+        node: str,
+        coordination: str,
+        locked: Locked,
+        deadline: float,
+        fold: Callable[[list[Any]], Any],
+        replacing: bool = False,
     ) -> None:
         self.number, self._node, self._coordination = locked.round, node, coordination
         self._members, self._actives, self._noted = locked.members, locked.actives, locked.floor
-        self._deadline, self._fold = deadline, fold
+        self._deadline, self._fold, self._replacing = deadline, fold, replacing
         self._diffs: dict[str, Diff] = {}
         self._answers: dict[str, bool] = {}
-        self._puts: dict[str, PutDiff | Obsolete] = {}
+        self._puts: dict[str, PutDiff | Obsolete | Install] = {}
         self._base: int | None = None
         self._sources: tuple[str, ...] = ()
         self._floor = 0
@@ -55,6 +76,9 @@ class Round:
         if not self._puts or self.over:
             return []
         self._answers[message.node] = message.took
+        if isinstance(self._puts.get(message.node), Install) and len(self._puts) < len(self._members):
+            self._puts |= {node: Obsolete(self.number) for node in self._members if node != message.node}
+            return self._ask()
         return self._end() if self._answers.keys() >= self._puts.keys() else []
 
     def resend(self) -> list[Effect]:
@@ -87,6 +111,12 @@ class Round:
     def _put(self) -> list[Effect]:
         """Fold and send."""
         head = self._head()
+        seeded = [node for node, diff in self._diffs.items() if diff.seeded and head == 0]
+        if self._replacing or self._node in seeded:
+            self._puts = {self._node: Install(self.number)}
+            return [*self._ask(), *self._clock()]
+        if seeded:  # theirs is the better start: they will ask for the lock
+            return self.abandon()
         if head is None:
             return self._end()
         diffs = sorted((diff for diff in self._diffs.values() if diff.version == head), key=lambda diff: diff.source)

@@ -20,13 +20,13 @@ from collections.abc import Callable
 from typing import Any
 
 from hogwild.cluster.mix import protocol as say
-from hogwild.cluster.mix.cuts import Cuts
+from hogwild.cluster.mix.lineage import Lineage
 from hogwild.cluster.mix.round import DEADLINE, RESEND, Round
 from hogwild.cluster.mix.settings import MixSettings
 from hogwild.cluster.protocol import Effect, Event, Finished, Recv, Send, SetTimer, Started, Stop, Timer, Told
 
 MIX, LOCK, FETCH, DEMAND, REVIVE = "mix", "lock", "fetch", "demand", "revive"
-REMEMBERED = 4096  # servers, former ones and former lives included, whose last mixed round a model names
+HURRY = 10  # times sooner, when a client waits for the lock, or the server is to end
 
 
 class MixServer:
@@ -39,14 +39,15 @@ class MixServer:
         Which life of the node this is: one that starts anew has another.
     settings : MixSettings
     model : Mixable
-        Nothing learnt yet, or the same file loaded by all that start with one.
+        Nothing learnt yet, unless there is a lineage.
     coordination : str
         Node that carries messages to the coordination service.
+    lineage : Lineage, optional
+        Of the model, where that has a past: a file's, or that of a former process, out of its log.
 
     Attributes
     ----------
-    version : int
-        Round that made the model's master part.
+    lineage : Lineage
     active : bool
         Whether clients may be sent here.
     """
@@ -58,15 +59,13 @@ class MixServer:
         settings: MixSettings,
         model: say.Mixable,
         coordination: str = say.COORDINATION,
+        lineage: Lineage | None = None,
     ) -> None:
         self.node, self.settings, self.model = node, settings, model
-        self.source, self._incarnation, self._coordination = f"{node}#{incarnation}", incarnation, coordination
-        self.version, self.active = 0, False
-        self.included: dict[str, int] = {}
-        self.forgotten = 0
-        self.cuts = Cuts(model.join)
-        self._updates = 0  # since the last cut
-        self._seen = 0  # the latest round heard of
+        self.lineage = lineage or Lineage(f"{node}#{incarnation}", model)
+        self._incarnation, self._coordination = incarnation, coordination
+        self.active = False
+        self._seen = self.lineage.heard  # the latest round heard of
         self._group = say.Group((), {})
         self._round: Round | None = None
         self._due = False  # a round is called for
@@ -75,6 +74,7 @@ class MixServer:
         self._least = 0  # version that a fetched model must have
         self._fetches = 0
         self._demands: list[tuple[int, int]] = []  # tickets, and the latest round when they came
+        self._replacements: list[say.Replace] = []
         self._stopping = self._left = False
 
     def handle(self, now: float, event: Event | say.Updated | say.MixNow) -> list[Effect]:
@@ -90,9 +90,14 @@ class MixServer:
         return effects
 
     @property
+    def version(self) -> int:
+        """Round that made the model's master part."""
+        return self.lineage.version
+
+    @property
     def pending(self) -> int:
         """Updates that the master part lacks."""
-        return self._updates + self.cuts.updates()
+        return self.lineage.pending
 
     @property
     def leads(self) -> bool:
@@ -114,7 +119,7 @@ class MixServer:
         return [*self._seek(), SetTimer(MIX, self.settings.interval_sec)]
 
     def _updated(self, event: say.Updated) -> list[Effect]:
-        self._updates += event.count
+        self.lineage.updates += event.count
         if self._due or not self.active or self.pending < self.settings.interval_count:
             return []
         return self._call()
@@ -122,6 +127,10 @@ class MixServer:
     def _mix_now(self, event: say.MixNow) -> list[Effect]:
         self._demands.append((event.ticket, self._seen))
         return [*self._call(), SetTimer(DEMAND, 4 * self.settings.deadline)]
+
+    def _replace(self, event: say.Replace) -> list[Effect]:
+        self._replacements.append(event)
+        return [*self._lock(), SetTimer(DEMAND, 4 * self.settings.deadline)]
 
     def _stop(self, _: Stop) -> list[Effect]:
         """Hand over what is not mixed in yet, then go."""
@@ -135,8 +144,9 @@ class MixServer:
 
     def _demand_timer(self) -> list[Effect]:
         """Give up on those that wait."""
-        ended = [Told(say.MixEnded(ticket, False)) for ticket, _ in self._demands]
-        self._demands = []
+        tickets = [demand[0] for demand in [*self._demands, *self._replacements]]
+        ended = [Told(say.MixEnded(ticket, False)) for ticket in tickets]
+        self._demands, self._replacements = [], []
         return ended + (self._leave() if self._stopping else [])
 
     def _ended(self) -> list[Effect]:
@@ -160,8 +170,8 @@ class MixServer:
 
     def _wanted(self) -> bool:
         """Whether this server has a reason for a round."""
-        if self.active:
-            return self._due and bool(self.pending or self._demands)
+        if self.active or self._replacements:
+            return bool(self._replacements) or (self._due and bool(self.pending or self._demands))
         group = self._group
         return self._current or (not group.actives and (self.version >= group.floor or not self._patient))
 
@@ -184,11 +194,17 @@ class MixServer:
             return []
         if message.round <= self._seen or not self._wanted():
             return [self._ask(say.Unlock(self.node, message.round))]
-        self._round = Round(self.node, self._coordination, message, self.settings.deadline, self.model.fold)
+        replacing = bool(self._replacements)
+        self._round = Round(self.node, self._coordination, message, self.settings.deadline, self.model.fold, replacing)
         return self._round.begin()
 
     def _busy(self, _: say.Busy, __: str) -> list[Effect]:
-        return [SetTimer(LOCK, self.settings.retry)]
+        return [self._lock_later()]
+
+    def _lock_later(self) -> Effect:
+        """Ask for the lock again; soon where somebody waits for that."""
+        hurried = self._demands or self._replacements or self._stopping
+        return SetTimer(LOCK, self.settings.retry / (HURRY if hurried else 1))
 
     def _grouped(self, message: say.Group, _: str) -> list[Effect]:
         orphaned = bool(message.members) and not message.actives
@@ -219,10 +235,10 @@ class MixServer:
             return [Send(source, say.Overtaken(self._seen))]
         if message.round > self._seen:
             self._seen = message.round
-            self.cuts.cut(message.round, self.model.cut(), self._updates)
-            self._updates = 0
-        diff = self.cuts.contribution(message.round)
-        return [Send(source, say.Diff(message.round, self.node, self.source, self.version, self.active, diff))]
+            self.lineage.cut(message.round)
+        own, diff = self.lineage, self.lineage.cuts.contribution(message.round)
+        answer = say.Diff(message.round, self.node, own.source, own.version, self.active, diff, own.seeded)
+        return [Send(source, answer)]
 
     def _put(self, message: say.PutDiff, source: str) -> list[Effect]:
         if message.round < self._seen:
@@ -231,18 +247,31 @@ class MixServer:
         if self.version not in (message.base, message.round):
             return [Send(source, say.Mixed(message.round, self.node, False)), *self._fall(message.round), *self._seek()]
         if self.version == message.base:
-            if message.settled:
-                self.cuts.settled(self.version)
-            self.cuts.forget(message.floor)
-            self._include(self.included | dict.fromkeys(message.sources, message.round), self.forgotten)
-            self.model.apply(message.mixed, self.cuts.kept())
-            self.version = message.round
+            self.lineage.put(message)
             unmet = any(seen >= self.version for _, seen in self._demands)
             self._due = unmet or self._stopping or self.pending >= self.settings.interval_count
+        return [*self._rise(message.round, source), *self._ended()]
+
+    def _rise(self, round: int, master: str) -> list[Effect]:
         stands = [] if self.active else [Told(say.Standing(True, self.version))]
         self.active, self._current = True, False
         announced = self._ask(say.Announce(self.node, self.version))
-        return [*stands, announced, Send(source, say.Mixed(message.round, self.node, True)), *self._ended()]
+        return [*stands, announced, Send(master, say.Mixed(round, self.node, True))]
+
+    def _install(self, message: say.Install, source: str) -> list[Effect]:
+        """Put the first of the models that are to replace everybody's in place; else the seed."""
+        if source != self.node or self._round is None or self._round.number != message.round:
+            return []
+        told: list[Effect] = []
+        if self._replacements:
+            wanted = self._replacements.pop(0)
+            if not wanted.change():
+                return [Told(say.MixEnded(wanted.ticket, False)), *self._abandon()]
+            self.lineage.replaced(message.round)
+            told = [Told(say.MixEnded(wanted.ticket, True))]
+        else:
+            self.lineage.install(message.round)
+        return [*told, *self._rise(message.round, source)]
 
     def _told_obsolete(self, message: say.Obsolete, source: str) -> list[Effect]:
         if message.round < self._seen:
@@ -276,7 +305,8 @@ class MixServer:
         if not self.active or self.version < message.least:
             return []
         full = self.model.full() if self.version > message.have else None
-        return [Send(source, say.Model(self.node, self.version, full, self.included, self.forgotten))]
+        own = self.lineage
+        return [Send(source, say.Model(self.node, own.version, full, own.included, own.forgotten))]
 
     def _fetched(self, message: say.Model, _: str) -> list[Effect]:
         if self.active or self._current or message.version < self._least:
@@ -284,20 +314,10 @@ class MixServer:
         if message.version > self.version:
             if message.full is None:  # an answer to an older question
                 return []
-            self._include(message.included, message.forgotten)
-            self.model.load(message.full, self.cuts.kept())
-            self.version = message.version
+            self.lineage.take(message)
             self._seen = max(self._seen, self.version)
         self._current = True
-        return [SetTimer(FETCH, None), SetTimer(LOCK, self.settings.retry)]
-
-    def _include(self, included: dict[str, int], forgotten: int) -> None:
-        if len(included) > REMEMBERED:
-            kept = sorted(included.items(), key=lambda item: (item[1], item[0]))
-            forgotten = max(forgotten, kept[-REMEMBERED - 1][1])
-            included = dict(kept[-REMEMBERED:])
-        self.included, self.forgotten = included, forgotten
-        self.cuts.rebase(included.get(self.source, forgotten))
+        return [SetTimer(FETCH, None), self._lock_later()]
 
     # ------------------------------------------------------------------------------------------- as master
 
@@ -321,7 +341,7 @@ class MixServer:
         effects = step(self._round)
         if self._round.over:
             self._round = None
-            effects = [*effects, SetTimer(LOCK, self.settings.retry), *self._ended()]
+            effects = [*effects, self._lock_later(), *self._ended()]
         return effects
 
     def _round_timer(self) -> list[Effect]:
@@ -335,6 +355,7 @@ _EVENTS = {
     Started: MixServer._started,
     say.Updated: MixServer._updated,
     say.MixNow: MixServer._mix_now,
+    say.Replace: MixServer._replace,
     Stop: MixServer._stop,
 }
 _TIMERS = {
@@ -350,6 +371,7 @@ _HEARD = {
     say.GetDiff: MixServer._asked_diff,
     say.PutDiff: MixServer._put,
     say.Obsolete: MixServer._told_obsolete,
+    say.Install: MixServer._install,
     say.GetModel: MixServer._asked_model,
     say.Model: MixServer._fetched,
     say.Diff: MixServer._diff,
