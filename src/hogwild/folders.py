@@ -1,7 +1,8 @@
-"""Where hogwild keeps what it can make again: one folder for each user."""
+"""Folders: where hogwild keeps what it can make again, and how they outlive a power cut."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import tempfile
@@ -36,3 +37,22 @@ def writable(folder: Path) -> bool:
             return True
     except OSError:
         return False
+
+
+def make(folder: Path) -> None:
+    """Make a folder and those above it, so that they outlive a power cut."""
+    if folder.is_dir():
+        return
+    make(folder.parent)
+    folder.mkdir(exist_ok=True)
+    sync(folder.parent)
+
+
+def sync(folder: Path) -> None:
+    """Return when the names in a folder have reached the disk."""
+    with contextlib.suppress(OSError):  # not every file system can sync a folder
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -61,7 +61,11 @@ def unpack(content: bytes, name: PathLike) -> tuple[dict[str, Any], dict[str, np
 
 def write(path: PathLike, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
     """Write a file, which appears whole or not at all; `about` holds values that JSON knows."""
-    content = pack(about, arrays)
+    put(path, pack(about, arrays))
+
+
+def put(path: PathLike, content: bytes) -> None:
+    """Write a file of that content, which appears whole or not at all; errors name it."""
     try:
         with write_whole(path) as file:
             file.write(content)

@@ -22,6 +22,7 @@ import numpy as np
 
 from hogwild.data.errors import DataError
 from hogwild.data.frames import Frames
+from hogwild.folders import sync
 
 PathLike = str | os.PathLike[str]
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -106,12 +107,7 @@ def write_whole(path: PathLike) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    with contextlib.suppress(OSError):  # not every file system can sync a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    sync(path.parent)
 
 
 def _mode(path: Path) -> int:
