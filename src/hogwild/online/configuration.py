@@ -24,7 +24,7 @@ def parsed(text: str | bytes, source: str = "configuration") -> dict[str, Any]:
     """
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeEncodeError) as error:  # texts may hold lone surrogates
         raise ConfigurationError(f"{source}: {error}") from None
 
 
@@ -47,7 +47,8 @@ def read(kind: type[T], values: Any, place: str = "$") -> T:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"configuration: {str(error).replace('`$', f'`{place}')}") from None
+        text = str(error) if "`$" in str(error) else f"{error} - at `$`"  # msgspec leaves the outermost place out
+        raise ConfigurationError(f"configuration: {text.replace('`$', f'`{place}')}") from None
 
 
 def method_of(configuration: Mapping[str, Any], known: Mapping[str, T], kind: str) -> T:

@@ -27,6 +27,9 @@ class Driver(Protocol):
     ----------
     parts : Parts
         All that it has learnt.
+    packs : dict of callable, optional
+        By the name of a call whose only argument is a list: makes `Packed` items of a message's bytes and the place
+        where the list begins, or returns None where the list has to be unpacked. `run` takes them as well.
     """
 
     parts: Parts
