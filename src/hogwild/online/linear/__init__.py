@@ -1,0 +1,1 @@
+"""Linear learners of one example after the other: classifiers and regressions."""
