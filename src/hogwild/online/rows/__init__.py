@@ -1,0 +1,1 @@
+"""Learners that keep rows: recommender, nearest neighbours, anomaly, classifier and regression by similarity."""
