@@ -1,0 +1,1 @@
+"""Groups of servers that mix their models: members, their messages, and who coordinates them."""
