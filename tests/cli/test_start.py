@@ -15,7 +15,10 @@ SLOW = ("numba", "numpy", "scipy", "sklearn", "matplotlib", "safetensors", "pand
         ["--version"],
         *(
             [name, "--help"]
-            for name in ("train", "predict", "evaluate", "inspect", "ffm-train", "ffm-predict", "aliases", "demo")
+            for name in (
+                *("train", "predict", "evaluate", "inspect", "ffm-train", "ffm-predict", "aliases", "demo"),
+                *("serve", "proxy", "convert-model"),
+            )
         ),
     ],
 )

@@ -9,12 +9,16 @@ import typer
 
 
 def command(
-    replaced: Annotated[Literal["libffm"], typer.Argument(metavar="NAME", help="libffm.", show_default=False)],
+    replaced: Annotated[
+        Literal["libffm", "jubatus"], typer.Argument(metavar="NAME", help="libffm, jubatus.", show_default=False)
+    ],
     into: Annotated[Path, typer.Option("--into", metavar="FOLDER", help="Where to write them.", show_default=False)],
 ) -> None:
     """Write programs with the original names, which call ours, into a folder.
 
-    For libffm: ffm-train and ffm-predict. Files of the same names that hogwild did not write are left alone.
+    For libffm: ffm-train and ffm-predict. For Jubatus: jubaclassifier and the other servers, their proxies
+    (jubaclassifier_proxy, ...), jubaconfig and jubactl. Files of the same names that hogwild did not write are left
+    alone.
     """
     from hogwild.cli.aliasing import run
 

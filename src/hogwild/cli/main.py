@@ -15,12 +15,15 @@ from hogwild.cli import (
     cache,
     cluster,
     convert,
+    convert_model,
     demo,
     evaluate,
     ffm_predict,
     ffm_train,
     inspect,
     predict,
+    proxy,
+    serve,
     simulate,
     train,
 )
@@ -85,7 +88,22 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _module in (train, predict, evaluate, inspect, cache, convert, ffm_train, ffm_predict, simulate, aliases, demo):
+for _module in (
+    train,
+    predict,
+    evaluate,
+    inspect,
+    cache,
+    convert,
+    ffm_train,
+    ffm_predict,
+    simulate,
+    serve,
+    proxy,
+    convert_model,
+    aliases,
+    demo,
+):
     _name = _module.__name__.rpartition(".")[2].replace("_", "-")
     app.command(_name, cls=getattr(_module, "Command", None))(_module.command)
 app.add_typer(cluster.app, name="cluster")

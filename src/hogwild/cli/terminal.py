@@ -18,6 +18,15 @@ class CommandError(Exception):
     """Something that the user can mend: printed as one line, exit status 1."""
 
 
+@contextlib.contextmanager
+def needing(extra: str) -> Iterator[None]:
+    """Say which extra has what is imported here, where it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise CommandError(f"this needs {error.name}, which is not installed: pip install hogwild[{extra}]") from None
+
+
 def check_output(path: Path, *, compressed: bool = False) -> None:
     """Fail now rather than after the training."""
     if path.is_dir():
