@@ -36,6 +36,8 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
         ),
         ("factorisation_matrix", "--quick", ["plain @njit", "hogwild bpr, 2 threads", "item-kNN"]),
         ("factorisation_cut", "--few", ["maximum flow", "flows, 2 threads", "times one"]),
+        ("online", "--small --methods AROW", ["examples/s", "service", "answers after"]),
+        ("online_mix", "--small", ["unmixed", "all (Jubatus)"]),
         ("cluster_simulation", "--workers 50 --events 3000 --runs 2", ["no checks", "every event checked"]),
         ("cluster_rules", "--small", ["self-tuned", "damped", "sum"]),
         ("cluster_stragglers", "--small", ["BSP", "SSP(4)", "ASP"]),
