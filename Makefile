@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 WORKERS ?= auto
 
-.PHONY: demo test test-slow bench bench-data bench-linear bench-factorisation bench-cluster lint docs clean help
+.PHONY: demo test test-slow bench bench-data bench-linear bench-factorisation bench-cluster bench-online lint docs clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -42,6 +42,10 @@ bench-factorisation: $(SETUP) ## models of factors beside libffm (ffm-train on P
 
 bench-cluster: $(SETUP) ## the simulator's speed, merge rules, stragglers, Ray beside one process, faults; PARTS="simulation ray" for some
 	$(BIN)/python benchmarks/cluster.py $(PARTS)
+
+bench-online: $(SETUP) ## the online service on loopback, and mixing; ORIGINAL=python3.7 with embedded_jubatus to compare
+	$(BIN)/python benchmarks/online.py $(if $(ORIGINAL),--original $(ORIGINAL))
+	$(BIN)/python benchmarks/online_mix.py
 
 lint: $(SETUP) ## format and lint
 	$(BIN)/ruff format --check .

@@ -188,7 +188,7 @@ def measured(stream: Stream, method: str, folder: Path, repeat: int, *options: s
         "stream": stream.name,
         "method": method,
         "train, batch /s": n / seconds,
-        "per CPU-s": n / used,
+        "per CPU-s": n / max(used, 0.01),
         "train, one /s": len(train) / trained.sum(),
         "p50 ms": 1e3 * float(np.percentile(trained, 50)),
         "p99 ms": 1e3 * float(np.percentile(trained, 99)),

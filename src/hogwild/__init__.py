@@ -64,10 +64,10 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name in _PLACES:
         return getattr(importlib.import_module(_PLACES[name]), name)
-    if name in ("cluster", "data", "engine", "ranking"):
+    if name in ("cluster", "data", "engine", "online", "ranking"):
         return importlib.import_module(f"hogwild.{name}")
     raise AttributeError(f"module 'hogwild' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return [*__all__, "cluster", "data", "engine", "ranking"]
+    return [*__all__, "cluster", "data", "engine", "online", "ranking"]
