@@ -19,6 +19,7 @@ from tables import console, show
 from hogwild.online.driver import Driver, make_driver
 
 RULES = {
+    "changed, sum": {"weights": "changed", "covariance": "sum"},
     "changed, minimum": {"weights": "changed", "covariance": "minimum"},
     "changed, mean": {"weights": "changed", "covariance": "mean"},
     "updates, minimum": {"weights": "updates", "covariance": "minimum"},
