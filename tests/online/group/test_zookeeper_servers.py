@@ -33,12 +33,13 @@ DEADLINE = 90.0
 class ServerProcess:
     """``jubaclassifier``, with a log."""
 
-    def __init__(self, hosts: str, folder: Path) -> None:
+    def __init__(self, hosts: str, folder: Path, *intervals: str) -> None:
         self._hosts, self._folder, self.port = hosts, folder, 0
+        self._intervals = intervals or ("-i", "64", "-s", "0.5")
         self._process: subprocess.Popen | None = None
 
     async def start(self) -> None:
-        words = ["-n", "spam", "-z", self._hosts, "-p", str(self.port), "-i", "64", "-s", "0.5", "-d", self._folder]
+        words = ["-n", "spam", "-z", self._hosts, "-p", str(self.port), *self._intervals, "-d", self._folder]
         with (self._folder / "messages.txt").open("a") as messages:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "hogwild.cli.serving", "classifier", *words, "--log", self._folder / "log"],
