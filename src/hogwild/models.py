@@ -41,6 +41,11 @@ CLASSES = {
     "FFMClassifier": "hogwild.estimators.ffm",
     "FFMRegressor": "hogwild.estimators.ffm",
     "MatrixFactorization": "hogwild.estimators.matrix_factorization",
+    **{
+        f"{method}{kind.title()}": f"hogwild.online.linear.{kind}_estimators"
+        for kind in ("classifier", "regressor")
+        for method in ("Perceptron", "PA", "PA1", "PA2", "CW", "AROW", "NHERD")
+    },
 }  # what load may build
 
 _FITTED = (
@@ -92,7 +97,7 @@ def save(
     Parameters
     ----------
     estimator : SGDClassifier, SGDRegressor, LinearSVC, LinearSVR, LogisticRegression, Ridge, FMClassifier, \
-            FMRegressor, FFMClassifier, FFMRegressor or MatrixFactorization
+            FMRegressor, FFMClassifier, FFMRegressor, MatrixFactorization, or one of `hogwild.online` on matrices
         A callback and a RandomState object are left out: the loaded estimator has None in their place. A loss of your
         own is saved by name: the loaded estimator predicts, and trains on once ``set_params(loss=...)`` has given it.
     path : str or path-like
