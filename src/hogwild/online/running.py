@@ -9,7 +9,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from errno import errorcode
+from errno import EADDRINUSE, errorcode
 from typing import TYPE_CHECKING, Any
 
 from hogwild.online.service.models import model_path, save_as
@@ -157,6 +157,8 @@ async def _listen(rpc: RpcServer, settings: ServeSettings, say: Callable[[str], 
     except (OSError, OverflowError) as error:
         known = isinstance(error, OSError) and error.errno in errorcode
         reason = os.strerror(error.errno).lower() if known else str(error)
+        if known and error.errno == EADDRINUSE:  # jubakit tries another port where it reads this
+            reason += f" (server failed to start: any process using port {settings.port}?)"
         raise ServeError(f"cannot listen at {settings.host}:{settings.port}: {reason}") from None
     say(f"{settings.kind} listens at {settings.host}:{rpc.port}")
 
