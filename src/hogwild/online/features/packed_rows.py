@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from secrets import randbits
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -58,12 +59,13 @@ class Table(NamedTuple):
 
     entries: np.ndarray  # int64, 8 each
     letters: np.ndarray
-    used: np.ndarray  # names, letters, pending names, texts so far
+    used: np.ndarray  # names, letters, pending names, texts so far; a secret
 
 
 def make_table(places: int, letters: int) -> Table:
     """Return an empty table with room for half as many names as places (a power of 2)."""
-    return Table(aligned_zeros((places, 8), np.int64), np.zeros(letters, np.uint8), np.zeros(4, np.int64))
+    used = np.array([0, 0, 0, 0, randbits(63)], np.int64)
+    return Table(aligned_zeros((places, 8), np.int64), np.zeros(letters, np.uint8), used)
 
 
 class Parsed(NamedTuple):
