@@ -153,6 +153,16 @@ def test_rows_mix_as_the_reference_does(steps):
     assert servers[0].rows() == servers[0].twin.rows()
 
 
+def test_a_change_that_came_to_nothing_is_known_to_all_the_same():
+    servers = [Server(name) for name in "ABC"]
+    steps = [("put", 0, "x", {}), ("remove", 0, "x"), ("put", 1, "x", {}), ("mix", set(), {1})]
+    for _ in play(servers, steps):
+        pass
+    settle(servers)
+    assert len({repr(server.bytes()) for server in servers}) == 1
+    assert servers[0].table.known == {"A": 1, "B": 0}
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(STEPS, max_size=40), st.sampled_from([Lru, Random]))
 def test_a_group_that_forgets_rows_forgets_the_same(steps, unlearner):

@@ -19,6 +19,9 @@ class RowTable(Table):
     def cut(self) -> dict[str, Any]:
         """See `Mixable`."""
         block = self._uncut()
+        own = self.known.get(self.owner, -1)
+        if own > self._settled.get(self.owner, -1):  # perhaps of a change that a newer one has made void since
+            block.known[self.owner] = own
         self.arena.flags[self._flagged(UNCUT)] &= ~np.uint8(UNCUT)
         return block.packed()
 
