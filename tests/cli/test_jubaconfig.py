@@ -76,8 +76,8 @@ class TestWords:
     @pytest.mark.parametrize(
         ("text", "error"),
         [
-            (b"{", "Input data was truncated"),
-            (b"[]", "Expected `object`, got `array`"),
+            (b"{", "expected a JSON object: Input data was truncated"),
+            (b"[]", "expected a JSON object: Expected `object`, got `array`"),
             (b'{"method": 3}', "Expected `str | null`, got `int` - at `$.method`"),
             (b'{"method": "AROW", "converter": []}', "Expected `object | null`, got `array` - at `$.converter`"),
             (b"\xff", "byte 0: expected UTF-8"),

@@ -25,7 +25,7 @@ def parsed(text: str | bytes, source: str = "configuration") -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.DecodeError, UnicodeEncodeError) as error:  # texts may hold lone surrogates
-        raise ConfigurationError(f"{source}: {error}") from None
+        raise ConfigurationError(f"{source}: expected a JSON object: {error}") from None
 
 
 def read(kind: type[T], values: Any, place: str = "$") -> T:

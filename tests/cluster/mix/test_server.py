@@ -155,6 +155,36 @@ def test_a_thousand_seeds(seeds):
         world.settled()
 
 
+def test_cuts_are_kept_while_a_server_of_another_branch_may_come_back():
+    """Seed 891: two restarts of the service, between which one server has led a round alone."""
+    world = trouble(World(2891, 4, drop=0.2, double=0.2), 150)
+    world.quiet()
+    world.settled()
+
+
+def test_nothing_is_settled_while_a_former_member_is_missing():
+    world = group(3)
+    world.update("server/0", 5)
+    world.kill("server/2")
+    world.run(4)  # its session has ended
+    world.mix("server/0")
+    world.run(2)
+    server = world.servers["server/0"]
+    assert server._missing() == {"server/0", "server/1", "server/2"}
+    floor = world.service.floor
+    for _ in range(2):
+        world.update("server/0", 5)
+        world.mix("server/0")
+        world.run(2)
+    assert world.service.floor == floor
+    world.run(SETTINGS.patience)
+    for _ in range(2):
+        world.update("server/0", 5)
+        world.mix("server/0")
+        world.run(2)
+    assert server._missing() == {"server/0", "server/1"} and world.service.floor > floor
+
+
 def test_a_seed_has_one_trace():
     first, second, other = (trouble(World(seed, 4, drop=0.1), 60).trace.hexdigest() for seed in (5, 5, 6))
     assert first == second != other
@@ -184,8 +214,9 @@ def test_a_round_survives_its_master(kind, messages):
     world.kill("server/0")
     world.filters.clear()
     world.run(60)
-    world.mix("server/1")
-    world.run(10)
+    for _ in range(2):  # the dead one is missed no more: cuts go
+        world.mix("server/1")
+        world.run(10)
     world.settled()
     assert "server/0" not in world.servers
 

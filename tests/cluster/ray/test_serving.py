@@ -129,7 +129,7 @@ def test_a_model_larger_than_the_memory_of_any_process_trains(cluster):
     with ParameterServer.start(keys=KEYS, dtype=np.float64, shards=4) as server:
         for actor in server._transport._actors:  # what a shard has now has to do
             pid = ray.get(actor.call.remote("process"))
-            limit = allocated(pid) + 64 * MIB
+            limit = allocated(pid) + 160 * MIB  # 64 were too few now and then: messages, and heaps of threads
             assert limit < server.nbytes == 1024 * MIB
             resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
         assert max(ray.get([work.remote(server, seed) for seed in range(2)])) < server.nbytes

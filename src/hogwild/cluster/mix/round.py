@@ -38,6 +38,8 @@ class Round:
     fold : callable
         Of the model.
     replacing : bool
+    whole : bool
+        No server that was a member lately is missing: none may come back with a model of before.
     """
 
     def __init__(
@@ -48,10 +50,11 @@ class Round:
         deadline: float,
         fold: Callable[[list[Any]], Any],
         replacing: bool = False,
+        whole: bool = True,
     ) -> None:
         self.number, self._node, self._coordination = locked.round, node, coordination
         self._members, self._actives, self._noted = locked.members, locked.actives, locked.floor
-        self._deadline, self._fold, self._replacing = deadline, fold, replacing
+        self._deadline, self._fold, self._replacing, self._whole = deadline, fold, replacing, whole
         self._diffs: dict[str, Diff] = {}
         self._answers: dict[str, bool] = {}
         self._puts: dict[str, PutDiff | Obsolete | Install] = {}
@@ -122,7 +125,9 @@ class Round:
         diffs = sorted((diff for diff in self._diffs.values() if diff.version == head), key=lambda diff: diff.source)
         self._base, self._sources = head, tuple(diff.source for diff in diffs)
         # a member without a model has no cuts in any, and nobody goes on from it while others are active
-        settled = all(node in self._diffs and self._diffs[node].version in (head, 0) for node in self._members)
+        settled = self._whole and all(
+            node in self._diffs and self._diffs[node].version in (head, 0) for node in self._members
+        )
         self._floor = head if settled else 0
         put = PutDiff(self.number, head, self._fold([diff.diff for diff in diffs]), self._sources, settled, self._noted)
         for node in self._members:

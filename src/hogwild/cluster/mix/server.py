@@ -76,9 +76,12 @@ class MixServer:
         self._demands: list[tuple[int, int]] = []  # tickets, and the latest round when they came
         self._replacements: list[say.Replace] = []
         self._stopping = self._left = False
+        self._now = self._began = 0.0
+        self._met: dict[str, float] = {}  # servers, and when they were last members, if that is not long ago
 
     def handle(self, now: float, event: Event | say.Updated | say.MixNow) -> list[Effect]:
         """Take one event."""
+        self._now = now
         effects: list[Effect] = []
         waiting = self._take(event)
         while waiting:
@@ -116,6 +119,7 @@ class MixServer:
     # ------------------------------------------------------------------------------------------- this server
 
     def _started(self, _: Started) -> list[Effect]:
+        self._began = self._now
         return [*self._seek(), SetTimer(MIX, self.settings.interval_sec)]
 
     def _updated(self, event: say.Updated) -> list[Effect]:
@@ -195,8 +199,22 @@ class MixServer:
         if message.round <= self._seen or not self._wanted():
             return [self._ask(say.Unlock(self.node, message.round))]
         replacing = bool(self._replacements)
-        self._round = Round(self.node, self._coordination, message, self.settings.deadline, self.model.fold, replacing)
+        whole = not self._missing().difference(message.members)
+        self._round = Round(
+            self.node, self._coordination, message, self.settings.deadline, self.model.fold, replacing, whole
+        )
         return self._round.begin()
+
+    def _missing(self) -> set[str]:
+        """Return servers that were members not long ago, or have a part in the model: they may only be on their way.
+
+        One that has led a round alone, while the sessions of the others had ended, has another model than they. Until
+        it is here again their cuts are needed.
+        """
+        since = self._now - self.settings.patience
+        shared = {source.rpartition("#")[0] for source in self.lineage.included}
+        lately = {node for node in shared.union(self._met) if self._met.get(node, self._began) > since}
+        return lately.union(self._group.members)
 
     def _busy(self, _: say.Busy, __: str) -> list[Effect]:
         return [self._lock_later()]
@@ -212,6 +230,7 @@ class MixServer:
             self._patient, timers = True, [SetTimer(REVIVE, self.settings.patience)]
         else:
             timers = [] if orphaned else [SetTimer(REVIVE, None)]
+        self._meet(message.members)
         self._group = message
         return timers if self.active or self._current else [*timers, *self._seek()]
 
@@ -219,8 +238,15 @@ class MixServer:
         """Be obsolete: nobody asks a server without a session, and the others may have gone on."""
         if not self._group.members:  # known, and registered again
             return []
+        self._meet(())
         self._group = say.Group((), {})
         return [*self._abandon(), *self._fall(0), *self._seek()]
+
+    def _meet(self, members: tuple[str, ...]) -> None:
+        """Note who was a member up to now, and who is from now on."""
+        self._met |= dict.fromkeys((*self._group.members, *members), self._now)
+        since = self._now - self.settings.patience
+        self._met = {node: seen for node, seen in self._met.items() if seen > since}
 
     def _expelled(self, message: say.Expelled, _: str) -> list[Effect]:
         if self.version < message.round:

@@ -110,6 +110,8 @@ async def answer(service: Any, method: str, arguments: list[Any]) -> Any:
         raise ProblemError(409, str(error.args[0] if error.args else error)) from None
     except ValueError as error:
         raise ProblemError(400, str(error)) from None
+    except FileNotFoundError as error:
+        raise ProblemError(409, str(error)) from None
     except OSError as error:
         raise ProblemError(500, str(error)) from None
 

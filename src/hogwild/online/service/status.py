@@ -28,7 +28,7 @@ def status_of(service: Service) -> dict[str, str]:
         "user": os.environ.get("USER", str(os.getuid())),
         "type": service.kind,
         "name": service.name,
-        "is_standalone": str(int(not service.name)),
+        "is_standalone": str(int(service.group is None and not service.name)),
         "rpc_port": str(service.address[1]),
         "datadir": str(service.datadir),
         "clock_time": str(int(now)),
