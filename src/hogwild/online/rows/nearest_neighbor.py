@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from hogwild.online.configuration import method_of
-from hogwild.online.features.converter import Converter
-from hogwild.online.features.vocabulary import Vocabulary
-from hogwild.online.rows.common import figures, split_rows
+from hogwild.online.rows.common import split_rows
 from hogwild.online.rows.indexes import Features, nearest
-from hogwild.online.rows.parameters import HASHED, parameter_of
-from hogwild.online.state import Parts
+from hogwild.online.rows.parameters import HASHED
+from hogwild.online.rows.searching import Searching
 
 
-class NearestNeighbor:
+class NearestNeighbor(Searching):
     """See `Driver`; methods lsh, minhash, euclid_lsh.
 
     Parameters
@@ -36,13 +32,7 @@ class NearestNeighbor:
     [('a', 2.0)]
     """
 
-    def __init__(self, configuration: Mapping[str, Any], node: str) -> None:
-        make = method_of(configuration, HASHED, "nearest_neighbor")
-        self._vocabulary = Vocabulary()
-        self._converter = Converter(configuration.get("converter"), self._vocabulary)
-        self._index = make(parameter_of(configuration), "$.parameter", self._vocabulary, node)
-        self._rows = self._index.table
-        self.parts = Parts({"counts": self._converter.counts, "rows": self._rows})
+    _kind, _methods = "nearest_neighbor", HASHED
 
     def run(self, method: str, arguments: list[Any]) -> Any:
         """See `Driver`."""
@@ -65,7 +55,3 @@ class NearestNeighbor:
         if name not in self._rows:
             raise KeyError(f"there is no row {name!r}")
         return self._index.features_of(self._rows.live[name])
-
-    def status(self) -> dict[str, str]:
-        """See `Driver`."""
-        return figures("nearest_neighbor", self._rows, self._vocabulary)

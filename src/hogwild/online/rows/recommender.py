@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from hogwild.online.configuration import method_of
 from hogwild.online.datum import Datum
-from hogwild.online.features.converter import Converter
 from hogwild.online.features.decoding import decoded
-from hogwild.online.features.vocabulary import Vocabulary
-from hogwild.online.rows.common import figures, merged, split_rows
+from hogwild.online.rows.common import merged, split_rows
 from hogwild.online.rows.indexes import Features, nearest
-from hogwild.online.rows.parameters import HASHED, INVERTED, nested, parameter_of
-from hogwild.online.state import Parts
+from hogwild.online.rows.parameters import HASHED, INVERTED, nested
+from hogwild.online.rows.searching import Searching
 
 COMPLETING = 128  # most similar rows that a row is completed from
 _METHODS = INVERTED | HASHED | {"nearest_neighbor_recommender": nested(HASHED)}
 Scores = list[tuple[str, float]]
 
 
-class Recommender:
+class Recommender(Searching):
     """See `Driver`.
 
     Methods are inverted_index, inverted_index_euclid, lsh, minhash, euclid_lsh and nearest_neighbor_recommender.
@@ -47,21 +44,11 @@ class Recommender:
     [('a', 0.6)]
     """
 
-    def __init__(self, configuration: Mapping[str, Any], node: str) -> None:
-        make = method_of(configuration, _METHODS, "recommender")
-        self._vocabulary = Vocabulary()
-        self._converter = Converter(configuration.get("converter"), self._vocabulary)
-        self._index = make(parameter_of(configuration), "$.parameter", self._vocabulary, node)
-        self._rows = self._index.table
-        self.parts = Parts({"counts": self._converter.counts, "rows": self._rows})
+    _kind, _methods = "recommender", _METHODS
 
     def run(self, method: str, arguments: list[Any]) -> Any:
         """See `Driver`."""
         return _CALLS[method](self, *arguments)
-
-    def status(self) -> dict[str, str]:
-        """See `Driver`."""
-        return figures("recommender", self._rows, self._vocabulary)
 
     def _update_row(self, name: str, datum: Datum) -> bool:
         ((slots, values),) = split_rows(self._converter.rows([datum], update=True))
