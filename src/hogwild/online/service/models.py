@@ -36,25 +36,25 @@ def model_path(service: Service, name: str, suffix: str = SUFFIXES[0]) -> Path:
     return service.datadir / file
 
 
-def about(service: Service, name: str = "") -> About:
-    """Return what a file says of a model beside what it has learnt."""
+def _expected(service: Service) -> About:
+    """Return what a file has to say of a model that is to be loaded."""
     from hogwild.online.storage.files import About
 
-    return About(service.kind, service.configuration, name)
+    return About(service.kind, service.configuration)
 
 
 def restore(service: Service, driver: Driver, path: Path) -> None:
     """Have a learner be what a file says."""
     from hogwild.online.storage.files import load_model
 
-    load_model(path, driver, about(service))
+    load_model(path, driver, _expected(service))
 
 
 def restore_content(service: Service, driver: Driver, name: str, content: bytes) -> None:
     """Have a learner be what the content of a file says."""
     from hogwild.online.storage.files import load_content
 
-    load_content(content, name, driver, about(service))
+    load_content(content, name, driver, _expected(service))
 
 
 async def save(service: Service, arguments: Sequence[Any]) -> dict[str, str]:
@@ -67,11 +67,10 @@ async def save(service: Service, arguments: Sequence[Any]) -> dict[str, str]:
 
 async def save_as(service: Service, path: Path, name: str = "") -> None:
     """Save the model into a file; answers go on meanwhile."""
-    from hogwild.online.storage.files import write_model
+    from hogwild.online.storage.autosave import save
 
     states = await service.exclusive(lambda: service.driver.parts.state())
-    await asyncio.to_thread(write_model, path, states, about(service, name))
-    service.figures.last_saved, service.figures.last_saved_path = time.time(), str(path)
+    await save(service, path, name, states)
 
 
 async def load(service: Service, arguments: Sequence[Any]) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from hogwild.online.driver import Driver
+    from hogwild.online.state import State
     from hogwild.online.storage.files import About
     from hogwild.online.storage.log import Log
 
@@ -82,11 +83,13 @@ async def autosave(service: Service, seconds: float, path: str | os.PathLike[str
             saved = changes
 
 
-async def save(service: Service, path: str | os.PathLike[str], id: str = "") -> None:
-    """Save the model as it is now."""
+async def save(
+    service: Service, path: str | os.PathLike[str], id: str = "", states: dict[str, State] | None = None
+) -> None:
+    """Save the model as it is now, or as `states` have it."""
     from hogwild.online.storage.files import write_model
 
-    states, about = service.driver.parts.state(), _about(service, id)
+    states, about = states or service.driver.parts.state(), _about(service, id)
     await asyncio.to_thread(write_model, path, states, about)
     service.figures.last_saved, service.figures.last_saved_path = time.time(), os.fspath(path)
 
