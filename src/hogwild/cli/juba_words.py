@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
+
+from hogwild.cli.terminal import one_line, say_error
 
 
 def command(
@@ -19,10 +20,7 @@ def command(
     except (OSError, ValueError, ImportError) as error:
         if os.environ.get("HOGWILD_TRACEBACK"):
             raise
-        told = str(error)
-        if isinstance(error, OSError) and error.filename is not None:
-            told = f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
-        print(f"error: {' '.join(told.split()) or type(error).__name__}", file=sys.stderr)
+        say_error(one_line(error))
         return 1
 
 

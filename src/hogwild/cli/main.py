@@ -27,7 +27,7 @@ from hogwild.cli import (
     simulate,
     train,
 )
-from hogwild.cli.terminal import CommandError, say_error, say_warning
+from hogwild.cli.terminal import CommandError, one_line, say_error, say_warning
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -66,17 +66,8 @@ class Commands(TyperGroup):
             except (CommandError, OSError, ValueError, ImportError, MemoryError) as error:
                 if os.environ.get("HOGWILD_TRACEBACK"):
                     raise
-                say_error(_one_line(error))
+                say_error(one_line(error))
                 raise typer.Exit(1) from None
-
-
-def _one_line(error: BaseException) -> str:
-    """Say what is wrong and where, without a line break."""
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
-    if isinstance(error, MemoryError):
-        return f"not enough memory ({error})" if str(error) else "not enough memory"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 app = typer.Typer(

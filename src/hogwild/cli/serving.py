@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hogwild.cli.serve_options import OPTIONS, Option, settings_of, shown_default
+from hogwild.cli.terminal import one_line
 from hogwild.online.methods import TYPES
 from hogwild.online.running import serve
 from hogwild.online.service.unserved import UNSERVED
@@ -46,7 +47,7 @@ def program(kind: str, words: Sequence[str]) -> int:
     except (OSError, ValueError, ImportError) as error:
         if os.environ.get("HOGWILD_TRACEBACK"):
             raise
-        _write(sys.stderr, f"error: {' '.join(_told(error).split())}")
+        _write(sys.stderr, f"error: {one_line(error)}")
         return 1
 
 
@@ -58,12 +59,6 @@ def main() -> None:
     status = program(kind, words)
     sys.stdout.flush()
     os._exit(status)
-
-
-def _told(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
-    return str(error) or type(error).__name__
 
 
 def _parser(name: str) -> argparse.ArgumentParser:

@@ -39,6 +39,15 @@ def check_output(path: Path, *, compressed: bool = False) -> None:
         raise CommandError(f"{path}: this kind of file is not compressed, expected another name")
 
 
+def one_line(error: BaseException) -> str:
+    """Say what is wrong and where, without a line break."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {(error.strerror or type(error).__name__).lower()}"
+    if isinstance(error, MemoryError):
+        return f"not enough memory ({error})" if str(error) else "not enough memory"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def say_error(message: str, hint: str | None = None) -> None:
     """Print ``error: message`` to standard error."""
     print(f"error: {message}" + (f" ({hint})" if hint else ""), file=sys.stderr)
