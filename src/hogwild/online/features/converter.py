@@ -160,7 +160,7 @@ class Converter:
 
         Parameters
         ----------
-        data : sequence of Datum
+        data : sequence of Datum, or Packed ones
         update : bool
             Count their words, and give slots to new names; else names without a slot are left out.
 
@@ -169,6 +169,8 @@ class Converter:
         ValueError
             A number is not finite, or the key of a feature contains "$"; nothing has changed.
         """
+        if isinstance(data, Packed) and (found := self.packed(data, packed_kernels.DATA, update)) is not None:
+            return found[0]
         if self._book.generation != self.vocabulary.generation:
             self._forget_slots()
         self._book.growing = update

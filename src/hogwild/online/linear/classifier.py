@@ -89,9 +89,7 @@ class Classifier:
         """Return labels and their scores for each example."""
         known = self._model.known()
         labels, columns = [label for label, _ in known], [column for _, column in known]
-        packed = self._converter.packed(data, DATA, update=False) if isinstance(data, Packed) else None
-        rows = packed[0] if packed is not None else self._converter.rows(data, update=False)
-        scores = scored(self._model, rows)[:, columns].tolist()
+        scores = scored(self._model, self._converter.rows(data, update=False))[:, columns].tolist()
         return [list(zip(labels, row, strict=True)) for row in scores]
 
     def get_labels(self) -> dict[str, int]:

@@ -97,9 +97,7 @@ class Regression:
 
     def estimate(self, data: Sequence[Datum]) -> list[float]:
         """Return the estimate for each example."""
-        packed = self._converter.packed(data, DATA, update=False) if isinstance(data, Packed) else None
-        rows = packed[0] if packed is not None else self._converter.rows(data, update=False)
-        return estimated(self._model, rows).tolist()
+        return estimated(self._model, self._converter.rows(data, update=False)).tolist()
 
     def status(self) -> dict[str, str]:
         """See `Driver`."""
