@@ -7,6 +7,8 @@ What happens when things go wrong:
   taken it, all still have what they said, and say it again. Has one taken it that nobody can reach, it is obsolete when
   it comes back. In every case a model says up to which round each server's diffs are in it (`included`), and a server
   keeps its cuts until no model can come that lacks them: each update counts once.
+* All sessions end at once (the service is started anew), and a server that is back first leads a round alone: its model
+  is another than the others'. None drops a cut while a former member is missing that may come back (`patience`).
 * A master that was only slow: members answer no round that is older than one they have heard of.
 * A member is silent: it is struck off the active servers, and obsolete as soon as it hears of it.
 * All active servers are lost: with the list of active ones empty, the newest version among the members is gone on with.

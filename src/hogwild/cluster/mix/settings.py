@@ -21,7 +21,8 @@ class MixSettings:
         Seconds until the lock, or an active server's model, is asked for again.
     patience : float
         Seconds that a server whose model is too old waits, in a group without any active server, for one with a newer
-        model; then the group goes on from the newest there is, and what only the newer one knew is lost.
+        model; then the group goes on from the newest there is, and what only the newer one knew is lost. For as long
+        a server that was a member is reckoned to come back: nobody drops a cut that its model may lack.
     """
 
     interval_count: int = 512
