@@ -176,7 +176,7 @@ class Town:
         service = Service(self.type, configuration or self.configuration, journal=journal)
         rpc = RpcServer(service, port=port)
         service.address = "127.0.0.1", await rpc.start()
-        coordination = NearCoordination(self.desk, service.node)
+        coordination = self.coordination(service)
         member = await join_group(service, rpc, coordination, self.settings, self.links, self.mixer)
         self._trouble(member)
         await service.load_learner(model and Path(model))
@@ -184,6 +184,9 @@ class Town:
         self.servers[service.node] = server
         await self.until(lambda: server.machine is not None)
         return server
+
+    def coordination(self, service):
+        return NearCoordination(self.desk, service.node)
 
     def _trouble(self, member):
         send, node = member._post.send, member._node
