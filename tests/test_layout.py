@@ -24,6 +24,7 @@ FLOORS = [
     {"cluster"},
     {"online"},
     {"report"},
+    {"experiments"},
     {"cli"},
 ]
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")

@@ -23,6 +23,7 @@ from hogwild.cli import (
     inspect,
     predict,
     proxy,
+    reproduce,
     serve,
     simulate,
     train,
@@ -93,6 +94,7 @@ for _module in (
     proxy,
     convert_model,
     aliases,
+    reproduce,
     demo,
 ):
     _name = _module.__name__.rpartition(".")[2].replace("_", "-")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hogwild.report.page import write_report
-from hogwild.report.parts import Bars, Lines, Table, Text
+from hogwild.report.parts import Bars, Chapter, Code, Groups, Lines, Table, Text
 from hogwild.report.plots import save_plot
 
-__all__ = ["Bars", "Lines", "Table", "Text", "save_plot", "write_report"]
+__all__ = ["Bars", "Chapter", "Code", "Groups", "Lines", "Table", "Text", "save_plot", "write_report"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from hogwild.data.files import write_whole
-from hogwild.report.parts import Part, Table, Text
+from hogwild.report.parts import Chapter, Code, Part, Table, Text
 from hogwild.report.plots import draw
 
 STYLE = """
@@ -15,6 +15,10 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-
   padding: 0 1rem; }
 h1 { font-size: 1.5rem; line-height: 1.2; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+h2.chapter { font-size: 1.35rem; margin-top: 3rem; border-bottom: 2px solid #222; }
+h3 { font-size: 1.05rem; margin: 1.5rem 0 .5rem; }
+pre { background: #f4f4f4; padding: .75rem; overflow-x: auto; font-size: .85rem; }
+.note { color: #555; font-size: .85rem; }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #ddd; }
@@ -23,6 +27,11 @@ tbody th { font-weight: normal; color: #555; }
 table.numbers td, table.numbers thead th:not(:first-child) { text-align: right; padding-left: .75rem; }
 svg { width: 100%; height: auto; }
 footer { margin-top: 2rem; color: #666; font-size: .85rem; }
+@media print {
+  body { max-width: none; margin: 0; font-size: 11pt; }
+  section { break-inside: avoid; }
+  pre { white-space: pre-wrap; overflow-wrap: anywhere; }
+}
 """.strip()
 
 
@@ -33,7 +42,7 @@ def write_report(path: str | os.PathLike[str], title: str, parts: Sequence[Part]
     ----------
     path : str or path-like
     title : str
-    parts : sequence of Text, Table, Lines or Bars
+    parts : sequence of Text, Chapter, Code, Table, Lines, Bars or Groups
         What the page shows, from top to bottom.
 
     Raises
@@ -52,7 +61,9 @@ def write_report(path: str | os.PathLike[str], title: str, parts: Sequence[Part]
     """
     from hogwild import __version__
 
-    body = "\n".join(_section(part, f"p{number}-") for number, part in enumerate(parts))
+    chapters = any(isinstance(part, Chapter) for part in parts)
+    level = 3 if chapters else 2
+    body = "\n".join(_section(part, f"p{number}-", level) for number, part in enumerate(parts))
     page = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -74,11 +85,16 @@ def write_report(path: str | os.PathLike[str], title: str, parts: Sequence[Part]
         file.write(page.encode())
 
 
-def _section(part: Part, prefix: str) -> str:
+def _section(part: Part, prefix: str, level: int) -> str:
     if isinstance(part, Text):
         return f"<p>{escape(part.text)}</p>"
-    content = _table(part) if isinstance(part, Table) else draw(part, prefix)
-    return f"<section>\n<h2>{escape(part.heading)}</h2>\n{content}\n</section>"
+    if isinstance(part, Chapter):
+        return f'<h2 class="chapter">{escape(part.heading)}</h2>'
+    if isinstance(part, Code):
+        content = f"<pre><code>{escape(part.text)}</code></pre>"
+    else:
+        content = _table(part) if isinstance(part, Table) else draw(part, prefix)
+    return f"<section>\n<h{level}>{escape(part.heading)}</h{level}>\n{content}\n</section>"
 
 
 def _table(table: Table) -> str:
@@ -91,4 +107,5 @@ def _table(table: Table) -> str:
         for first, *rest in table.rows
     )
     kind = ' class="numbers"' if head else ""
-    return f'<div class="wide"><table{kind}>\n{head}<tbody>\n{rows}\n</tbody>\n</table></div>'
+    note = f'\n<p class="note">{escape(table.note)}</p>' if table.note else ""
+    return f'<div class="wide"><table{kind}>\n{head}<tbody>\n{rows}\n</tbody>\n</table></div>{note}'

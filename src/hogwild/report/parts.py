@@ -12,6 +12,19 @@ class Text(NamedTuple):
     text: str
 
 
+class Chapter(NamedTuple):
+    """A heading over the parts that follow, up to the next one."""
+
+    heading: str
+
+
+class Code(NamedTuple):
+    """Lines to copy: a command."""
+
+    heading: str
+    text: str
+
+
 class Table(NamedTuple):
     """A table; all columns but the first are numbers or short texts.
 
@@ -21,11 +34,14 @@ class Table(NamedTuple):
     columns : sequence of str
         Header cells; all empty for none.
     rows : sequence of sequence of str
+    note : str
+        Below it: where the figures come from.
     """
 
     heading: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
+    note: str = ""
 
 
 class Lines(NamedTuple):
@@ -35,13 +51,17 @@ class Lines(NamedTuple):
     ----------
     heading, x_label, y_label : str
     lines : mapping of str to (sequence, sequence)
-        Name: x and y.
+        Name: x and y. Points that are not finite are left out.
     from_zero : bool
         Whether the y axis starts at 0.
-    log_x : bool
-        Whether the x axis is logarithmic.
+    log_x, log_y : bool
+        Whether an axis is logarithmic; points that are not above 0 are left out there.
     spread : mapping of str to sequence, optional
         Name: half the length of a bar around each y.
+    dashed : sequence of str
+        Names of lines that are there to compare with: an ideal, a bound.
+    dots : sequence of str
+        Names of points that no line joins.
     """
 
     heading: str
@@ -51,6 +71,9 @@ class Lines(NamedTuple):
     from_zero: bool = False
     log_x: bool = False
     spread: Mapping[str, Sequence[float]] | None = None
+    log_y: bool = False
+    dashed: Sequence[str] = ()
+    dots: Sequence[str] = ()
 
 
 class Bars(NamedTuple):
@@ -68,4 +91,22 @@ class Bars(NamedTuple):
     bars: Mapping[str, float]
 
 
-Part = Text | Table | Lines | Bars
+class Groups(NamedTuple):
+    """A plot of groups of upright bars, one bar of each series in a group.
+
+    Attributes
+    ----------
+    heading, y_label : str
+    groups : mapping of str to mapping of str to float
+        Name of the group, from left to right: name of the series and height. A series may be missing in a group.
+    log_y : bool
+    """
+
+    heading: str
+    y_label: str
+    groups: Mapping[str, Mapping[str, float]]
+    log_y: bool = False
+
+
+Plot = Lines | Bars | Groups
+Part = Text | Chapter | Code | Table | Plot
