@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.installed
 WORKERS ?= auto
+RECORD := HOGWILD_BENCH_RESULTS=benchmarks/results $(BIN)/python
 
 .PHONY: demo test test-slow bench bench-data bench-linear bench-factorisation bench-cluster bench-online lint docs clean help
 
@@ -25,27 +26,33 @@ test: $(SETUP) ## the test suite, in parallel
 test-slow: $(SETUP) ## real data, crash loops, smoke runs of the benchmarks
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m slow tests
 
-bench: $(SETUP) ## the rival table; FULL=1 for 781,000 rows
-	$(BIN)/python benchmarks/core.py $(if $(FULL),--full)
+bench: $(SETUP) ## the rival table, and docs/benchmarks.md anew; FULL=1 for 781,000 rows
+	$(RECORD) benchmarks/core.py $(if $(FULL),--full)
+	$(BIN)/python benchmarks/page.py
 
 bench-data: $(SETUP) ## reading, caching and training beyond memory, beside scikit-learn and Vowpal Wabbit; SCALE=0.1 for less
 	-$(BIN)/python -m pip install --quiet --group bench
-	$(BIN)/python benchmarks/data.py --scale $(or $(SCALE),1)
+	$(RECORD) benchmarks/data.py --scale $(or $(SCALE),1)
+	$(BIN)/python benchmarks/page.py
 
 bench-linear: $(SETUP) ## dual solvers, many settings, own steps and engines, beside their rivals; PARTS="dual engines" for some
 	-$(BIN)/python -m pip install --quiet --group bench
-	$(BIN)/python benchmarks/linear.py $(PARTS)
+	$(RECORD) benchmarks/linear.py $(PARTS)
+	$(BIN)/python benchmarks/page.py
 
 bench-factorisation: $(SETUP) ## models of factors beside libffm (ffm-train on PATH), implicit and exact cuts; PARTS="ffm cut" for some
 	-$(BIN)/python -m pip install --quiet --group bench-factorisation
-	$(BIN)/python benchmarks/factorisation.py $(PARTS)
+	$(RECORD) benchmarks/factorisation.py $(PARTS)
+	$(BIN)/python benchmarks/page.py
 
 bench-cluster: $(SETUP) ## the simulator's speed, merge rules, stragglers, Ray beside one process, faults; PARTS="simulation ray" for some
-	$(BIN)/python benchmarks/cluster.py $(PARTS)
+	$(RECORD) benchmarks/cluster.py $(PARTS)
+	$(BIN)/python benchmarks/page.py
 
 bench-online: $(SETUP) ## the online service on loopback, and mixing; ORIGINAL=python3.7 with embedded_jubatus to compare
-	$(BIN)/python benchmarks/online.py $(if $(ORIGINAL),--original $(ORIGINAL))
-	$(BIN)/python benchmarks/online_mix.py
+	$(RECORD) benchmarks/online.py $(if $(ORIGINAL),--original $(ORIGINAL))
+	$(RECORD) benchmarks/online_mix.py
+	$(BIN)/python benchmarks/page.py
 
 lint: $(SETUP) ## format and lint
 	$(BIN)/ruff format --check .

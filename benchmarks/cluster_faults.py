@@ -9,17 +9,15 @@ number of them, that of the phases accepted. Recovery is the time from the kill 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import tempfile
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tables import console, show
+from tables import recorded, say, show
 
 from hogwild import SGDClassifier
 from hogwild.cluster.fitting import fit
@@ -95,13 +93,13 @@ def pid_of(node: str) -> Any:
     return lambda job: job.pids[node]
 
 
+@recorded
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=781_000)
     parser.add_argument("--epochs", type=int, default=280, help="enough for a minute or more")
     parser.add_argument("--quick", action="store_true", help="small data: a smoke test")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     training.Job = Watched
@@ -120,9 +118,7 @@ def main() -> None:
     for row in figures:
         row["% of undisturbed"] = 100 * row["objective"] / figures[0]["objective"]
     show(f"Faults: {n_rows:,} rows, {epochs} epochs, 2 workers, 2 shards", figures)
-    console.print("A copy loses nothing: with it, both shards have applied as many pushes as phases were accepted.")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
+    say("A copy loses nothing: with it, both shards have applied as many pushes as phases were accepted.")
 
 
 def on_two_nodes(rows: tuple, epochs: int, common: dict) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Merge rules of a cluster by workers and phase length, log loss after 5 epochs, simulated exactly on one thread.
 
-``python benchmarks/cluster_merging.py [--large]``. Workers step on copies of the shared weights and push their deltas:
+Workers step on copies of the shared weights and push their deltas:
 BSP merges them together, under SSP(4) each arrives at a time of its own. ``best`` scores the sum of all deltas of a
 merge under every constant; ``alone`` is `hogwild.cluster.merging`, the only one under SSP.
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
-from tables import SHARED
+from tables import SHARED, recorded, show
 
 from hogwild.cluster.merging import ConstantTuning, judging_rows
 from hogwild.compiled import kernel
@@ -158,13 +158,14 @@ def alone(problem: Problem, n_workers: int, m: int) -> float:
     return problem.loss(w)
 
 
+@recorded
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--large", action="store_true", help="781,000 rows too: a minute more")
     arguments = parser.parse_args()
     rules = ("one", "sum", "mean", "damped", "best", "alone")
-    print(f"{'data':18s} {'T':>3s} {'m':>8s} " + " ".join(f"{rule:>7s}" for rule in rules))
+    rows = []
     problems: dict[str, tuple[Problem, float]] = {}
     for name, n_workers, m in CASES + (LARGE if arguments.large else []):
         if name in FILES and not (SHARED / FILES[name]).exists():
@@ -174,8 +175,9 @@ def main() -> None:
             problems = {name: (problem, bulk(problem, 1, 500, "sum"))}
         problem, one = problems[name]
         found = [bulk(problem, n_workers, m, rule) for rule in ("sum", "mean", "damped", "best")]
-        line = [one, *found, alone(problem, n_workers, m)]
-        print(f"{name:18s} {n_workers:3d} {m:8,d} " + " ".join(f"{loss:7.4f}" for loss in line), flush=True)
+        losses = dict(zip(rules, [one, *found, alone(problem, n_workers, m)], strict=True))
+        rows.append({"data": name, "workers": n_workers, "phase rows": f"{m:,}", **losses})
+    show("Log loss after 5 epochs by merge rule", rows)
 
 
 if __name__ == "__main__":

@@ -7,20 +7,16 @@ By phase length for the three policies, and by merge rule. "Time to loss" is the
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tables import console, show
+from tables import console, recorded, show
 
 from hogwild import SGDClassifier
 from hogwild.cluster.fitting import fit
 from hogwild.cluster.ray.local import connected
 from hogwild.data import make_rcv1_like
-from hogwild.engine import usable_cores
-from hogwild.engine.pingpong import ping_pong_ns
 
 ALPHA = 1e-6
 LENGTHS = (2_000, 5_000, 10_000, 25_000, 50_000, 100_000, 200_000)
@@ -58,18 +54,17 @@ class Curve:
         return next((seconds for seconds, found in self.points if found <= loss), None)
 
 
+@recorded
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=781_000)
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--quick", action="store_true", help="small data and few runs: a smoke test")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     n_rows, lengths = (20_000, (500, 2_000)) if options.quick else (options.rows, LENGTHS)
     X, y = make_rcv1_like(n_rows, random_state=0)
-    console.print(f"{usable_cores()} cores; cache line there and back in {ping_pong_ns():.0f} ns")
 
     def model(**changes: Any) -> SGDClassifier:
         common = {"alpha": ALPHA, "learning_rate": "invscaling", "power_t": 0.25, "eta0": 1.0, "random_state": 0}
@@ -108,8 +103,6 @@ def main() -> None:
         row["% of two threads"] = 100 * row["rows/s"] / rows[1]["rows/s"]
         row["objective, % of one"] = 100 * row["objective"] / rows[0]["objective"]
     show(f"Ray: {n_rows:,} rows x {X.shape[1]:,}, log loss, {options.epochs} epochs", rows)
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1))
 
 
 def figures(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from cluster_ray import ALPHA, objective
-from tables import console, show
+from tables import console, recorded, say, show
 
 from hogwild import SGDClassifier
 from hogwild.cluster.fitting import fit
@@ -21,8 +21,6 @@ from hogwild.cluster.ray import training
 from hogwild.cluster.ray.host import Parts
 from hogwild.cluster.ray.local import connected
 from hogwild.data import make_rcv1_like
-from hogwild.engine import usable_cores
-from hogwild.engine.pingpong import ping_pong_ns
 
 FACTOR = 5.0  # times as long as the other, of the slow worker
 CHANCE, STALL = 0.01, 0.5  # of a phase to stall, and for how many seconds
@@ -73,6 +71,7 @@ class Watch:
         return (self.last[1] - self.first[1]) / max(self.last[0] - self.first[0], 1e-9)
 
 
+@recorded
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -87,7 +86,7 @@ def main() -> None:
         "log_loss", alpha=ALPHA, learning_rate="invscaling", power_t=0.25, eta0=1.0, random_state=0, tol=None
     )
     goal = sgd.set_params(max_iter=20).fit(X, y).loss_curve_[-1]
-    console.print(f"{usable_cores()} cores; cache line there and back in {ping_pong_ns():.0f} ns; goal {goal:.4f}")
+    say(f"The goal is a loss of {goal:.4f}.")
     make, rows = training.MakeWorker, []
     with connected("local", cores=2):
         for kind in options.kinds:

@@ -12,7 +12,7 @@ import time
 from itertools import product
 
 import numpy as np
-from tables import SHARED, console, show
+from tables import SHARED, console, recorded, show
 
 from hogwild import DivergedError, SGDClassifier
 from hogwild.cluster.simulation.job import simulate
@@ -99,6 +99,7 @@ def measure(name: str, X, y: np.ndarray, args: argparse.Namespace) -> None:
     show(f"{name}, {shape}, {args.epochs} epochs, {policy}: log loss, one thread {alone:.4f} (eta0 {eta0:.3g})", rows)
 
 
+@recorded
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -1,6 +1,6 @@
 """Events a second of the simulated cluster: 1,000 workers, the real machines, sampled durations.
 
-``python benchmarks/cluster_simulation.py``: without and with all invariants checked after every event.
+Without and with all invariants checked after every event.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+
+from tables import recorded, show
 
 from hogwild.cluster.consistency import SSP
 from hogwild.cluster.protocol import Chunk
@@ -18,8 +20,8 @@ from hogwild.cluster.simulation.network import Network
 from hogwild.cluster.simulation.run import build
 
 
-def measure(workers: int, shards: int, events: int, runs: int, *, check: bool) -> None:
-    """Print events a second of the best and the median of some spans of one run."""
+def measure(workers: int, shards: int, events: int, runs: int, *, check: bool) -> dict[str, object]:
+    """Events a second of the best and the median of some spans of one run."""
     simulator, _, _ = build(
         JobSettings(workers=workers, shards=shards, phase_rows=2_000, consistency=SSP(4)),
         [Chunk(number, 20_000) for number in range(20 * workers)],
@@ -39,13 +41,16 @@ def measure(workers: int, shards: int, events: int, runs: int, *, check: bool) -
         simulator.run(events=events)
         walls.append(events / (time.perf_counter() - wall))
         processors.append(events / (time.process_time() - processor))
-    print(
-        f"{workers:,} workers, {shards} shards, {'every event checked' if check else 'no checks'}: "
-        f"{max(walls):,.0f} events/s at best, {sorted(walls)[runs // 2]:,.0f} in the median; "
-        f"{max(processors):,.0f} for each processor second at best ({simulator.now:.2f} s of virtual time)"
-    )
+    return {
+        "": "every event checked" if check else "no checks",
+        "events/s, best": f"{max(walls):,.0f}",
+        "events/s, median": f"{sorted(walls)[runs // 2]:,.0f}",
+        "events a processor second, best": f"{max(processors):,.0f}",
+        "virtual seconds": simulator.now,
+    }
 
 
+@recorded
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -54,8 +59,13 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=7)
     options = parser.parse_args()
-    for check in (False, True):
-        measure(options.workers, options.shards, options.events, options.runs, check=check)
+    show(
+        f"{options.workers:,} workers, {options.shards} shards, SSP(4)",
+        [
+            measure(options.workers, options.shards, options.events, options.runs, check=check)
+            for check in (False, True)
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import time
 from itertools import product
 
 from cluster_rules import make, tuned
-from tables import console, show
+from tables import console, recorded, show
 
 from hogwild.cluster.simulation.job import simulate
 from hogwild.cluster.simulation.real import RealJob
@@ -27,6 +27,7 @@ SITUATIONS = {
 }
 
 
+@recorded
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

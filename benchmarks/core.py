@@ -1,15 +1,14 @@
 """The rival table: SGD on one and two threads beside scikit-learn, on the same data, loss and epochs.
 
 Ratios are of whole, warmed ``fit`` calls, run in turn within one process; each figure is the median of its repetitions.
+
 Run by ``make bench``; ``--full`` uses 781,000 rows.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
 import time
@@ -18,14 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import sklearn
 from sklearn.linear_model import SGDClassifier as Peer
-from tables import SHARED, console, in_turn, newsgroups_tfidf, show
+from tables import SHARED, headline, in_turn, newsgroups_tfidf, recorded, say, show
 
 from hogwild import SGDClassifier
 from hogwild.data import load_svmlight, make_rcv1_like
-from hogwild.engine import Replicas, Shared, Simulated, usable_cores
-from hogwild.engine.pingpong import ping_pong_ns
+from hogwild.engine import Replicas, Shared, Simulated
 
 
 def timed(fits: dict[str, Callable[[], object]], repeat: int) -> dict[str, tuple[float, object]]:
@@ -172,67 +169,46 @@ def start_times() -> list[dict]:
     return rows
 
 
-def draw(rows: list[dict], path: Path) -> None:
-    """Draw the times of one data set as bars."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "hogwild"
-    from matplotlib import pyplot as plt
-
-    rows = [row for row in rows if row["data"] == "RCV1-like" and "shared" not in row["fit"]][::-1]
-    figure, axes = plt.subplots(figsize=(7, 2.2), layout="constrained")
-    colours = ["#b0b7c3" if "scikit" in row["fit"] else "#2f6f8f" for row in rows]
-    bars = axes.barh([row["fit"] for row in rows], [row["seconds"] * 1e3 for row in rows], color=colours)
-    labels = [f"{row['seconds'] * 1e3:.0f} ms   {row['speedup']:.1f} x" for row in rows]
-    axes.bar_label(bars, labels, padding=4, fontsize=9)
-    axes.set_xlim(0, max(row["seconds"] for row in rows) * 1.25e3)
-    axes.set_xlabel("milliseconds for 5 epochs of hinge SGD, 200,000 rows x 47,236 features", fontsize=9)
-    axes.tick_params(labelsize=9, length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
+def compare_headline(task: str, rows: list[dict]) -> None:
+    """Record scikit-learn's time beside ours."""
+    seconds = {row["fit"]: row["seconds"] for row in rows}
+    rival = next(fit for fit in seconds if fit.startswith("scikit-learn"))
+    ours = {f"{n} thread{'s' * (n > 1)}": seconds[f"hogwild, {n} thread{'s' * (n > 1)}"] for n in (1, 2)}
+    headline(task, rival, seconds[rival], ours, "s")
 
 
+@recorded
 def main() -> None:
     """Run the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="781,000 rows instead of 200,000")
     parser.add_argument("--quick", action="store_true", help="small data and one repetition: a smoke test")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    parser.add_argument("--picture", type=Path, help="also draw the RCV1-like times to this file")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     repeat, seeds = (1, 1) if options.quick else (7, 4)
     n_rows = 781_000 if options.full else 5_000 if options.quick else 200_000
-    figures: dict[str, object] = {}
-    figures["machine"] = (
-        f"{usable_cores()} cores, {platform.machine()}, Python {platform.python_version()}, "
-        f"scikit-learn {sklearn.__version__}; cache line there and back in {ping_pong_ns():.0f} ns"
-    )
-    console.print(figures["machine"])
     X, y = make_rcv1_like(n_rows, random_state=0)
-    console.print(f"RCV1-like: {X.shape[0]:,} x {X.shape[1]:,}, {X.nnz / X.shape[0]:.1f} nonzeros a row")
+    say(f"RCV1-like: {X.shape[0]:,} x {X.shape[1]:,}, {X.nnz / X.shape[0]:.1f} nonzeros a row")
     sets = {"RCV1-like": (X, y), **({} if options.quick else real_sets())}
-    figures["sklearn"] = [row for name, data in sets.items() for row in against_sklearn(name, *data, 5, repeat)]
-    show("Hinge, 5 epochs, alpha 1e-5", figures["sklearn"])
-    figures["memory"] = memory_growth(X, y)
-    console.print(f"Growth of resident memory during the RCV1-like fit on two threads: {figures['memory']:.0f} MB")
+    beside = [row for name, data in sets.items() for row in against_sklearn(name, *data, 5, repeat)]
+    show("Hinge, 5 epochs, alpha 1e-5", beside)
+    compare_headline(f"hinge SGD, {n_rows:,} x 47,236, 5 epochs", beside[:5])
+    growth = memory_growth(X, y)
+    say(f"Growth of resident memory during the RCV1-like fit on two threads: {growth:.0f} MB")
     wide = make_rcv1_like(2_000 if options.quick else 200_000, n_features=2**22, random_state=0)
-    figures["wide"] = against_sklearn("RCV1-like, 2^22 features", *wide, 2, min(repeat, 3))
-    show("Hinge, 2 epochs, alpha 1e-5, large model", figures["wide"])
+    wide = against_sklearn("RCV1-like, 2^22 features", *wide, 2, min(repeat, 3))
+    show("Hinge, 2 epochs, alpha 1e-5, large model", wide)
+    compare_headline("hinge SGD, 4,194,304 features, 2 epochs", wide)
     small = {name: data for name, data in sets.items() if name != "RCV1-like"}
     small["RCV1-like, 100,000 rows"] = make_rcv1_like(min(n_rows, 100_000), random_state=0)
-    figures["simulated"] = simulated(small, seeds)
-    show("Virtual replicas, log loss, 3 epochs", figures["simulated"])
+    replicas = simulated(small, seeds)
+    show("Virtual replicas, log loss, 3 epochs", replicas)
     if (SHARED / "20news-bydate.tar.xz").exists() and not options.quick:
-        figures["newsgroups"] = newsgroups(5, repeat)
-        show("20 Newsgroups, TF-IDF, hinge, 5 epochs, alpha 1e-5", figures["newsgroups"])
-    figures["start"] = start_times()
-    show("Start", figures["start"])
-    if options.picture:
-        draw(figures["sklearn"], options.picture)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
+        classes = newsgroups(5, repeat)
+        show("20 Newsgroups, TF-IDF, hinge, 5 epochs, alpha 1e-5", classes)
+        compare_headline("20 Newsgroups, 20 classes, 5 epochs", classes)
+    starts = start_times()
+    show("Start", starts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Reading, caching and training beyond memory, beside scikit-learn and Vowpal Wabbit, on the same rows in one run.
 
-Run by ``make bench-data``. Whole programs are measured from outside: seconds of wall clock, and the largest resident
-memory that the system counted. ``--scale 0.1`` uses files a tenth as large.
+Whole programs are measured from outside: seconds of wall clock, and the largest resident memory that the system
+counted.
+
+Run by ``make bench-data``; ``--scale 0.1`` uses files a tenth as large.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ import argparse
 import importlib.util
 import json
 import lzma
-import platform
 import re
 import subprocess
 import sys
@@ -21,18 +22,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from tables import headline, recorded, say, show_texts
 
 import hogwild
 from hogwild.data import make_rcv1_like
 from hogwild.data.number_text import rows_text
-from hogwild.engine.pingpong import ping_pong_ns
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 HOGWILD = [sys.executable, "-m", "hogwild.cli.main"]
 VW = [sys.executable, "-m", "vowpalwabbit"]
-console = Console(width=130)
 has_vw = importlib.util.find_spec("vowpalwabbit") is not None
 
 
@@ -391,13 +389,8 @@ def criteo(folder: Path) -> list[dict]:
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table."""
-    shown = Table(title=title, title_justify="left")
-    for number, column in enumerate(columns):
-        shown.add_column(column, justify="right" if number else "left")
-    for row in rows:
-        shown.add_row(*row)
-    console.print(shown)
+    """Print a table: names, then numbers."""
+    show_texts(title, columns, rows, [number > 0 for number in range(len(columns))])
 
 
 def show_parsing(rows: list[dict]) -> None:
@@ -432,7 +425,10 @@ def show_vw(result: dict) -> None:
     columns = ["", "epoch from text, s", "training alone, s", "progressive loss", "further epoch, s", "in memory, s"]
     title = f"{result['MB']:,.0f} MB of svmlight text, {result['rows']:,} rows, {result['entries']:,} nonzeros"
     table(title, [*columns, "faster from text", "faster from cache"] if vw else columns, rows)
-    console.print(f"cache written in {result['cache']['seconds']:.1f} s\n")
+    say(f"The cache was written in {result['cache']['seconds']:.1f} s.")
+    if vw:
+        ours = {f"{n} thread{'s' * (n > 1)}": result[f"epoch {n}"] for n in (1, 2)}
+        headline(f"one more epoch of {result['rows']:,} rows", "Vowpal Wabbit", result["vw epoch"], ours, "s")
 
 
 def show_beyond(rows: list[dict], memory_mb: int, megabytes: float, epochs: int) -> None:
@@ -451,18 +447,16 @@ def show_beyond(rows: list[dict], memory_mb: int, megabytes: float, epochs: int)
     table(title, ["", "seconds", "largest resident MB", "over the imports", "accuracy"], cells)
 
 
+@recorded
 def main() -> None:
     """Run the parts that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="size of the files, 1 for 2 GB")
     parser.add_argument("--only", choices=["parsing", "vw", "beyond", "criteo"])
     parser.add_argument("--folder", type=Path, help="where the files are made (a temporary folder)")
-    parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    console.print(
-        f"hogwild {hogwild.__version__}, {platform.machine()}, cache line there and back in {ping_pong_ns():.0f} ns"
-        + ("" if has_vw else "; vowpalwabbit is not installed: no figures of it")
-    )
+    if not has_vw:
+        say("vowpalwabbit is not installed: no figures of it.")
     results: dict = {}
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
@@ -488,8 +482,6 @@ def main() -> None:
                 for row in results["criteo"]
             ]
             table("Criteo, 6,000 rows, tested on 2,000", ["", "log loss", "AUC", "s"], cells)
-    if args.json:
-        args.json.write_text(json.dumps(results, indent=1, default=float))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_sample_image
-from tables import console, in_turn, show
+from tables import in_turn, recorded, say, show
 
 from hogwild import GraphCut
-from hogwild.engine.pingpong import ping_pong_ns
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 from segmentation import exact_cut, picture_graph, seeds
@@ -110,11 +109,12 @@ def threads(edges: tuple, terminals: dict, repeat: int) -> None:
             }
         )
     show(
-        f"Steps along {len(edges[0]):,} edges of a picture; a cache line's way there and back {ping_pong_ns():.0f} ns",
+        f"Steps along {len(edges[0]):,} edges of a picture",
         figures,
     )
 
 
+@recorded
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -129,7 +129,7 @@ def main() -> None:
         }
     )
     threads(*picture(8 if few else 1), 1 if few else 2)
-    console.print("Objective: sum of w |x_u - x_v|, twice the cut where all points are corners.")
+    say("Objective: sum of w |x_u - x_v|, twice the cut where all points are corners.")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ libffm prints it with one decimal, so that the mean over all epochs counts; the 
 from __future__ import annotations
 
 import argparse
-import platform
 import shutil
 import statistics
 import subprocess
@@ -17,11 +16,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from tables import show
+from tables import headline, recorded, say, show
 
 from hogwild import FFMClassifier
 from hogwild.data import FieldRows, dump_libffm, make_click_log
-from hogwild.engine.pingpong import ping_pong_ns
 
 
 def libffm() -> str | None:
@@ -47,6 +45,7 @@ def run_ours(train: tuple, valid: tuple, epochs: int, threads: int, seed: int = 
     return {"seconds": model.step_seconds_ / model.n_iter_, "losses": losses, "engine": model.engine_}
 
 
+@recorded
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -76,8 +75,8 @@ def main() -> None:
                         run_libffm(program, folder, options.epochs, threads)
                     )
                 runs.setdefault(("hogwild", threads), []).append(run_ours(rows, held, options.epochs, threads))
-    found = f"libffm: {'found' if program else 'not on PATH, ours alone'}"
-    print(f"{platform.machine()}, cache line there and back in {ping_pong_ns():.0f} ns; {found}")
+    if not program:
+        say("libffm's ffm-train is not on PATH: ours alone.")
     seconds = {key: min(run["seconds"] for run in some) for key, some in runs.items()}
     show(
         f"FFM, {options.rows:,} rows x 39 fields, k = 4: seconds an epoch (best of {options.repeat} runs)",
@@ -93,6 +92,10 @@ def main() -> None:
             for (who, threads), some in runs.items()
         ],
     )
+    if program:
+        ours = {f"{n} thread{'s' * (n > 1)}": seconds["hogwild", n] for n in (1, 2)}
+        task = f"field-aware machine, an epoch of {options.rows:,} rows x 39"
+        headline(task, "libffm, 2 threads", seconds["libffm", 2], ours, "s")
     shown = [{"iteration": k + 1} for k in range(options.epochs)]
     for (who, threads), some in runs.items():
         for k, loss in enumerate(some[0]["losses"]):

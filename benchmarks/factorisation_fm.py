@@ -7,7 +7,6 @@ same step written as plain loops under ``@njit``, which visits the rows in a ran
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -15,11 +14,10 @@ from collections.abc import Callable
 import numpy as np
 from numba import njit
 from sklearn.metrics import log_loss
-from tables import show
+from tables import recorded, show
 
 from hogwild import FMClassifier, SGDClassifier
 from hogwild.data import make_click_log
-from hogwild.engine.pingpong import ping_pong_ns
 
 K, ETA, ALPHA = 8, 0.1, 2e-5
 
@@ -84,6 +82,7 @@ def loss_of(model, X, y: np.ndarray) -> float:
     return float(log_loss(y, model.predict_proba(X)[:, 1]))
 
 
+@recorded
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,7 +107,6 @@ def main() -> None:
             model = fitted(X_train, y_train, options.epochs, n_jobs, 0)
             seconds.append(model.step_seconds_ / model.n_iter_)
     one = min(ours[1])
-    print(f"{platform.machine()}, cache line there and back in {ping_pong_ns():.0f} ns")
     show(
         f"Factorisation machine, {options.rows:,} rows x 39 of {options.features:,}, k = {K}: seconds an epoch",
         [

@@ -1,7 +1,6 @@
 """Matrix factorisation: MovieLens 100k and made-up ratings beside a plain Numba loop, simple baselines and `implicit`.
 
-Fits of whole runs, in turn within one process; times are the least of the repetitions, on an idle machine. Run by
-``python benchmarks/factorisation_matrix.py``; ``--quick`` is small.
+Fits of whole runs, in turn within one process; times are the least of the repetitions, on an idle machine.
 """
 
 from __future__ import annotations
@@ -15,12 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 from numba import njit
-from tables import SHARED, console, show
+from tables import SHARED, console, recorded, say, show
 
 from hogwild import MatrixFactorization
 from hogwild.data.files import read_bytes
 from hogwild.engine import Shared
-from hogwild.engine.pingpong import ping_pong_ns
 from hogwild.ranking import evaluate
 
 
@@ -207,7 +205,7 @@ def choice_fits(epochs: int) -> dict[str, Callable[[sp.csr_matrix, int], tuple[C
     try:
         import implicit  # noqa: F401
     except ImportError:
-        console.print("implicit is not installed: its rows are left out")
+        say("implicit is not installed: its rows are left out")
         return fits
     for kind in ("bpr", "als"):
         for n in (1, 2):
@@ -248,6 +246,7 @@ def choices_table(name: str, rows: tuple, seeds: int, epochs: int) -> None:
     show(f"{name}: {X.nnz:,} choices, 31 factors, {epochs} epochs (ALS: 15), {seeds} splits", table)
 
 
+@recorded
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -261,11 +260,9 @@ def main() -> None:
     if rows is None or options.quick:
         console.print("MovieLens is left out" if options.quick else "MovieLens is not here: made-up ratings")
         rows, name = made_up(20_000, 500, 300), "made-up ratings"
-    console.print(f"cache-line ping-pong: {ping_pong_ns():.0f} ns a round trip")
     ratings_table(name, rows, seeds, repeat, 20)
     choices_table(name, rows, seeds, 5 if options.quick else 60)
     if not options.quick:
-        console.print(f"cache-line ping-pong: {ping_pong_ns():.0f} ns a round trip")
         ratings_table("made-up", made_up(options.rows, options.rows // 200, options.rows // 1_000), 1, 2, 5)
 
 

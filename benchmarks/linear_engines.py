@@ -8,21 +8,17 @@ of three; the engines that step along mean gradients, which make fewer and longe
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tables import SHARED, console, in_turn, show
+from tables import SHARED, in_turn, recorded, show
 
 import hogwild
 from hogwild import SGDClassifier
 from hogwild.data import load_svmlight, make_rcv1_like
-from hogwild.engine import Batch, Delayed, MiniBatch, Processes, Replicas, usable_cores
-from hogwild.engine.pingpong import ping_pong_ns
+from hogwild.engine import Batch, Delayed, MiniBatch, Processes, Replicas
 
 ALPHA, EPOCHS = 1e-5, 3
 ENGINES = {
@@ -172,6 +168,7 @@ def own_steps(name: str, X, y: np.ndarray, n_threads: int, eta: float, python_ro
     return rows
 
 
+@recorded
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -179,29 +176,19 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--intercept", action="store_true", help="fit an intercept")
     parser.add_argument("--quick", action="store_true", help="small data and one repetition: a smoke test")
-    parser.add_argument("--json", type=Path, help="also write the figures to this file")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    console.print(
-        f"{usable_cores()} cores, {platform.machine()}, Python {platform.python_version()}; "
-        f"cache line there and back in {ping_pong_ns():.0f} ns"
-    )
     sets = {"RCV1-like": make_rcv1_like(3_000 if options.quick else 100_000, random_state=0)}
     if (SHARED / "a9a.svm.xz").exists() and not options.quick:
         sets["a9a"] = load_svmlight(SHARED / "a9a.svm.xz", n_features=123)
-    figures = []
     for name, (X, y) in sets.items():
         repeat = 1 if options.quick else options.repeat
         rows = table(name, X, y, options.threads, repeat, options.intercept)
         show(f"{name}: hinge, alpha {ALPHA:g}, {EPOCHS} epochs, {X.shape[0]:,} x {X.shape[1]:,}", rows)
-        figures += rows
         own = own_steps(
             name, X, y, options.threads, 0.1 if name == "RCV1-like" else 0.003, 300 if options.quick else 10_000
         )
         show(f"{name}: a hinge step of one's own, {EPOCHS} epochs", own)
-        figures += own
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

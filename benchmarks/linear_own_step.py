@@ -1,6 +1,6 @@
 """A least-squares step in ten lines by the user beside our SGDRegressor: whole fits in turn, on one and two threads.
 
-Draft of figure 3 of the linear benchmarks: ``python benchmarks/linear_own_step.py``. Compile time is reported apart.
+Compile time is reported apart.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import time
 from typing import NamedTuple
 
 import numpy as np
+from tables import recorded, show
 
 import hogwild
 from hogwild import SGDRegressor
@@ -34,8 +35,8 @@ def squared(row, params, eta):
     return error * error / 2
 
 
-def compare(X, y, n_jobs: int, epochs: int, eta: float, runs: int) -> None:
-    """Print the best whole fit of both, in turn, and their objectives."""
+def compare(X, y, n_jobs: int, epochs: int, eta: float, runs: int) -> dict[str, object]:
+    """Best whole fit of both, in turn, and their objectives."""
     ours = SGDRegressor(
         loss="squared_error",
         penalty=None,
@@ -59,13 +60,18 @@ def compare(X, y, n_jobs: int, epochs: int, eta: float, runs: int) -> None:
     best = {name: min(values) for name, values in seconds.items()}
     objective = {"own": own.params.w, "ours": ours.coef_}
     values = {name: float(np.mean((X @ w.ravel() - y) ** 2) / 2) for name, w in objective.items()}
-    print(
-        f"{n_jobs} thread{'s' * (n_jobs > 1)}: own step {best['own'] * 1e3:.1f} ms ({values['own']:.5f}), "
-        f"SGDRegressor {best['ours'] * 1e3:.1f} ms ({values['ours']:.5f}), ratio {best['own'] / best['ours']:.2f}; "
-        f"compiling took {compiling:.2f} s once; {own.engine}"
-    )
+    return {
+        "": f"{n_jobs} thread{'s' * (n_jobs > 1)}",
+        "own step, ms": best["own"] * 1e3,
+        "SGDRegressor, ms": best["ours"] * 1e3,
+        "ratio": best["own"] / best["ours"],
+        "objective of the own step": values["own"],
+        "of SGDRegressor": values["ours"],
+        "compiling, once, s": compiling,
+    }
 
 
+@recorded
 def main() -> None:
     """Print the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -76,8 +82,8 @@ def main() -> None:
     options = parser.parse_args()
     X, y = make_rcv1_like(options.rows, random_state=0)
     y = y.astype(X.dtype)
-    for n_jobs in (1, 2):
-        compare(X, y, n_jobs, options.epochs, options.eta, options.runs)
+    rows = [compare(X, y, n_jobs, options.epochs, options.eta, options.runs) for n_jobs in (1, 2)]
+    show(f"Least squares, {options.rows:,} rows, {options.epochs} epochs", rows)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import torch.multiprocessing as mp
 from sklearn.datasets import load_digits
+from tables import console, recorded, say, show
 from torch import nn
 from torch.nn import functional as F  # noqa: N812 (as everybody writes it)
 from torch.utils.data import DataLoader, TensorDataset
@@ -114,6 +115,7 @@ def accuracy(module: nn.Module, X, y) -> float:
         return float((module(X).argmax(1) == y).double().mean())
 
 
+@recorded
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20_000)
@@ -126,8 +128,9 @@ def main() -> None:
     X, y = images(options.rows, digits.images[train], digits.target[train], 0)
     held_out = images(4_000, digits.images[test], digits.target[test], 1)
     total, jobs = options.epochs * options.jobs, options.jobs
-    print(f"{options.rows:,} images of 28 x 28, {total} passes, {jobs} processes, PyTorch {torch.__version__}")
-    print(f"load of the machine before: {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores")
+    say(f"{options.rows:,} images of 28 x 28, {total} passes, {jobs} processes, PyTorch {torch.__version__}")
+    console.print(f"load of the machine before: {os.getloadavg()[0]:.1f} of {os.cpu_count()} cores")
+    rows = []
     for name, make in (("convolutions", Net), ("perceptron", perceptron)):
         rivals = {
             "PyTorch's example": lambda m: by_example(m, X, y, options.epochs, jobs, 0),
@@ -146,11 +149,10 @@ def main() -> None:
         ours = best["hogwild.torch"]
         for rival, (whole, steps, found) in best.items():
             rate = options.rows * total / steps
-            print(
-                f"{name:13} {rival:24} whole {whole:6.2f} s ({whole / ours[0]:5.2f} x ours)  steps {steps:6.2f} s "
-                f"({steps / ours[1]:5.2f} x)  {rate:9,.0f} rows/s  accuracy {np.mean(found):.4f} "
-                f"({min(found):.4f} to {max(found):.4f})"
-            )
+            row = {"module": name, "who": rival, "whole, s": whole, "times ours": whole / ours[0], "steps, s": steps}
+            row |= {"times ours, steps": steps / ours[1], "rows/s": f"{rate:,.0f}", "accuracy": float(np.mean(found))}
+            rows.append(row | {"worst": float(min(found)), "best": float(max(found))})
+    show("PyTorch modules by HOGWILD!", rows)
 
 
 if __name__ == "__main__":

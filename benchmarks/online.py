@@ -22,7 +22,7 @@ import msgpack
 import numpy as np
 import psutil
 from online_streams import Stream, numbers, texts
-from tables import console, show
+from tables import console, headline, recorded, show
 
 from hogwild.online.driver import make_driver
 from hogwild.online.methods import methods_of
@@ -223,6 +223,7 @@ def original(python: Path, stream: Stream, method: str) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@recorded
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -232,7 +233,6 @@ def main() -> None:
         "--repeat", type=int, default=100, help="thousands of examples in batches, in passes that begin anew"
     )
     parser.add_argument("--small", action="store_true", help="digits alone, once")
-    parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     streams = [numbers("digits")] if options.small else [numbers("digits"), texts()]
     repeat = 1 if options.small else options.repeat
@@ -252,9 +252,13 @@ def main() -> None:
                 console.print(f"{stream.name}, {method}: {rows[-1]['train, batch /s']:,.0f} examples/s")
         show(f"one connection on loopback, batches of {BATCH}", [_but(row, "answers", "learns") for row in rows])
         show("start", [{key: row[key] for key in ("method", "answers after, s", "learns after, s")} for row in rows])
+        for row in beside if options.original else []:
+            if row["method"] in ("AROW", "PA"):
+                task = f"online, {row['stream']}, {row['method']}, in batches"
+                headline(
+                    task, "Jubatus' core", row["Jubatus' core"], {"over the network": row["service"]}, "examples/s"
+                )
         show("learning in batches, examples/s: over the network, in process", beside)
-    if options.json:
-        options.json.write_text(json.dumps({"service": rows, "beside": beside}, indent=1))
 
 
 def _but(row: dict[str, Any], *starts: str) -> dict[str, Any]:

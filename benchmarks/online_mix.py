@@ -7,14 +7,12 @@ In process and in lockstep: each server learns as many examples, then all mix. "
 from __future__ import annotations
 
 import argparse
-import json
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from online_streams import Stream, made_up_texts, texts
-from tables import console, show
+from tables import console, recorded, say, show
 
 from hogwild.online.driver import Driver, make_driver
 
@@ -64,18 +62,18 @@ def mixed(stream: Stream, servers: int, interval: int | None, rule: dict[str, st
     return [accuracy(driver, stream) for driver in drivers]
 
 
+@recorded
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--method", default="AROW")
     parser.add_argument("--servers", type=int, default=4)
     parser.add_argument("--small", action="store_true", help="made-up texts, one interval")
-    parser.add_argument("--json", type=Path, help="file for the figures")
     options = parser.parse_args()
     stream = made_up_texts(1_000) if options.small else texts()
     alone = mixed(stream, 1, None, None, options.method)[0]
     unmixed = float(np.mean(mixed(stream, options.servers, None, None, options.method)))
-    console.print(f"{stream.name}, {options.method}: one server {alone:.3f}, unmixed {unmixed:.3f}")
+    say(f"{stream.name}, {options.method}: one server {alone:.3f}, unmixed {unmixed:.3f}")
     rows: list[dict[str, Any]] = []
     for interval in (64,) if options.small else (64, 128, 256, 512):
         row: dict[str, Any] = {"updates a round": interval}
@@ -84,8 +82,6 @@ def main() -> None:
         rows.append(row)
         console.print(row)
     show(f"{stream.name}, {options.method}, {options.servers} servers: accuracy by mixing rule", rows)
-    if options.json:
-        options.json.write_text(json.dumps({"one": alone, "unmixed": unmixed, "rules": rows}, indent=1))
 
 
 if __name__ == "__main__":

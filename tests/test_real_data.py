@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -104,9 +105,12 @@ print(max(seen) - before)
 
 
 def test_the_rival_table_runs(tmp_path):
-    figures = tmp_path / "figures.json"
-    command = [sys.executable, str(ROOT / "benchmarks" / "core.py"), "--quick", "--json", str(figures)]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "COLUMNS": "120"})
+    command = [sys.executable, str(ROOT / "benchmarks" / "core.py"), "--quick"]
+    environment = {**os.environ, "COLUMNS": "120", "HOGWILD_BENCH_RESULTS": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert figures.exists()
     assert "scikit-learn" in done.stdout
+    record = json.loads((tmp_path / "core.json").read_text())
+    assert record["command"] == "python benchmarks/core.py --quick"
+    assert record["headlines"][0]["rival"] == "scikit-learn" and record["machine"]["cores"]
+    assert all(len(row) == len(part["columns"]) for part in record["parts"] if "rows" in part for row in part["rows"])
