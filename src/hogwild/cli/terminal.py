@@ -79,14 +79,16 @@ def live_line(message: str, quiet: bool = False) -> Iterator[Status | None]:
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """Print a table: the first column to the left, numbers to the right."""
+    """Print a table: texts to the left, numbers to the right."""
     from rich import box
     from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title and escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
-        table.add_column(escape(column), justify="right" if number else "left", overflow="fold")
+        cells = [row[number] for row in rows if row[number] not in ("", "-")]
+        texts = number == 0 or (bool(cells) and not any(cell[:2].strip("+-.")[:1].isdigit() for cell in cells))
+        table.add_column(escape(column), justify="left" if texts else "right", overflow="fold")
     for row in rows:
         table.add_row(*map(escape, row))
     console().print(table)
