@@ -134,3 +134,15 @@ def test_data_error_pickles():
     assert str(copy) == str(error) == "a.svm, line 3, column 7: found 'x', expected an index"
     assert (copy.path, copy.line, copy.column, copy.found, copy.expected) == ("a.svm", 3, 7, "'x'", "an index")
     assert isinstance(error, ValueError)
+
+
+def test_a_pipe_is_written_to_and_not_replaced(tmp_path):
+    place = tmp_path / "pipe"
+    os.mkfifo(place)
+    reading = os.open(place, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with write_whole(place) as file:
+            file.write(b"1 1:2")
+        assert os.read(reading, 100) == b"1 1:2" and stat.S_ISFIFO(place.stat().st_mode)
+    finally:
+        os.close(reading)

@@ -76,7 +76,7 @@ def write_whole(path: PathLike) -> Iterator[IO[bytes]]:
     ----------
     path : str or path-like
         What is written is compressed if the name ends in .gz, .bz2, .xz or .zst. An existing file stays as it is until
-        it is replaced.
+        it is replaced. A pipe or a device is written to as it is.
 
     Yields
     ------
@@ -94,6 +94,10 @@ def write_whole(path: PathLike) -> Iterator[IO[bytes]]:
     """
     path = Path(os.path.realpath(path))  # through links: the file is replaced, not the link
     compress = _COMPRESS.get(path.suffix.lower(), contextlib.nullcontext)
+    if path.exists() and not path.is_file() and not path.is_dir():  # a pipe or a device takes what comes
+        with open(path, "wb") as raw, compress(raw) as file:
+            yield file
+        return
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     try:
         with os.fdopen(descriptor, "wb") as raw:
