@@ -183,3 +183,22 @@ def test_rows_that_would_turn_the_weights_over_leave_a_millionth():
     assert fill_clock(schedule, work, np.uint64(10)) == 2
     assert work.running[2] == pytest.approx(1e-12)
     assert math.isclose(work.scale[1], 1e-6)
+
+
+def test_callbacks_are_told_the_step_size():
+    import hogwild
+    from hogwild.data import make_rcv1_like
+
+    X, y = make_rcv1_like(300, 30)
+    told = []
+
+    def follow(progress):
+        if progress.epoch_ended:
+            told.append(progress.eta)
+
+    clf = hogwild.SGDClassifier(learning_rate="epoch_decay", decay=0.5, eta0=0.4, max_iter=3, tol=None, callback=follow)
+    clf.fit(X, y)
+    assert told == [0.4, 0.2, 0.1]
+    told.clear()
+    clf.set_params(learning_rate="invscaling", max_iter=1).fit(X, y)
+    assert told == [0.4 / 300**clf.power_t]

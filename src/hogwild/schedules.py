@@ -88,6 +88,31 @@ SCHEDULES = {
 _eta = select(list(SCHEDULES.values()))
 
 
+def eta_at(schedule: Schedule, t: float) -> float:
+    """Return the step size of the row with clock `t`, in Python: for whoever looks on, not for kernels.
+
+    Parameters
+    ----------
+    schedule : Schedule
+    t : float
+        1 for the first row.
+
+    Returns
+    -------
+    float
+        The constant that is divided, where the steps divide it themselves (passive-aggressive, AdaGrad, FTRL).
+
+    Examples
+    --------
+    >>> from hogwild.schedules import Schedule, eta_at, schedule_id
+    >>> halved = Schedule(schedule_id("invscaling"), 0.5, 0.5, 0.0, 0.0, 0.0, 0.0, False, float("inf"))
+    >>> eta_at(halved, 4.0)
+    0.25
+    """
+    rule = list(SCHEDULES.values())[schedule.kind]
+    return float(getattr(rule, "py_func", rule)(t, schedule, 0))
+
+
 def schedule_id(name: str) -> int:
     """Number by which kernels know the schedule `name`."""
     return list(SCHEDULES).index(name)

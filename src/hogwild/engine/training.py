@@ -15,7 +15,7 @@ from hogwild.engine.interrupt import deferred_interrupt
 from hogwild.engine.order import Order, choose_shuffle, draw_order
 from hogwild.engine.source import Block, Source
 from hogwild.engine.task import Task
-from hogwild.schedules import CHUNK
+from hogwild.schedules import CHUNK, Schedule, eta_at
 
 SLICE_SECONDS = 0.025  # aim; a slice never takes much more than 50 ms
 FOLD_SHARE = 16  # parameters are folded after each epoch if they are fewer than this share of its nonzeros
@@ -49,6 +49,9 @@ class Progress:
     seconds : float
         Since the fit began to step.
     epoch_ended : bool
+    eta : float
+        Step size of the last row: the constant that is divided where steps divide it themselves (passive-aggressive,
+        AdaGrad, FTRL). NaN where there is no single one.
     """
 
     epoch: int
@@ -59,6 +62,7 @@ class Progress:
     recent_loss: float
     seconds: float
     epoch_ended: bool
+    eta: float = math.nan
 
     @property
     def rows_per_second(self) -> float:
@@ -374,7 +378,15 @@ class Training:
         loss = self._mean(block) if block is not None else now.loss / max(now.weight, 1e-300)
         recent = now.recent[0] / now.recent[1] if now.recent[1] > 0 else loss
         told = Progress(
-            now.epoch, self.n_epochs, now.rows, self._total_rows(), loss, recent, self.outcome.seconds, ended
+            now.epoch,
+            self.n_epochs,
+            now.rows,
+            self._total_rows(),
+            loss,
+            recent,
+            self.outcome.seconds,
+            ended,
+            _eta_of(self.task),
         )
         if ended:
             self.runner.finish()
@@ -430,6 +442,12 @@ class Training:
         self.position.rng = self.rng.bit_generator.state
         self.position.outcome = asdict(self.outcome)
         return self.position
+
+
+def _eta_of(task: Any) -> float:
+    """Step size of the last row; NaN for several models side by side, each with its own."""
+    one = isinstance(task.schedule, Schedule) and np.ndim(task.schedule.eta0) == 0
+    return eta_at(task.schedule, max(1.0, task.t - 1.0)) if one else math.nan
 
 
 def _check_finite(task: Task, epoch: int) -> None:
