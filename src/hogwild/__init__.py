@@ -29,6 +29,8 @@ _PLACES = {
     "minimize": "hogwild.own.minimize",
     "step": "hogwild.steps.own",
     "check_gradient": "hogwild.gradients",
+    "HistoryDisplay": "hogwild.report.history",
+    "SpeedupDisplay": "hogwild.report.speedup",
     "TraceDisplay": "hogwild.report.trace",
     "save": "hogwild.models",
     "load": "hogwild.models",
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from hogwild.models import load as load
     from hogwild.models import save as save
     from hogwild.own.minimize import minimize as minimize
+    from hogwild.report.history import HistoryDisplay as HistoryDisplay
+    from hogwild.report.speedup import SpeedupDisplay as SpeedupDisplay
     from hogwild.report.trace import TraceDisplay as TraceDisplay
     from hogwild.steps.own import step as step
 

@@ -34,7 +34,7 @@ def make_trace(n=3_000, longest=40):
 
 def test_bars_hold_all_steps_and_lines_fall():
     trace = make_trace()
-    display = hogwild.TraceDisplay.from_result(SimpleNamespace(trace=trace)).plot()
+    display = hogwild.TraceDisplay.from_result(SimpleNamespace(trace=trace))
     bars, lines = display.axes_
     np.testing.assert_allclose(sum(bar.get_height() for bar in bars.patches), 1.0)
     assert [tick.get_text() for tick in bars.get_xticklabels()][7:] == ["7", "8–15", "16–31", "32–39"]  # noqa: RUF001
@@ -42,6 +42,8 @@ def test_bars_hold_all_steps_and_lines_fall():
     for line in lines.get_lines():
         assert (np.diff(line.get_ydata()) <= 1e-9).all()
     assert display.figure_ is bars.figure
+    assert list(display.bars_) == list(bars.patches) and display.lines_ == list(lines.get_lines())
+    assert display.plot() is display and display.figure_ is not bars.figure
 
 
 @pytest.mark.parametrize("longest", [1, 2, 9, LONGEST])
@@ -61,7 +63,8 @@ def test_axes_may_be_given():
     figure, axes = pyplot.subplots(2, 1)
     display = hogwild.TraceDisplay(make_trace()).plot(axes)
     assert display.figure_ is figure
-    with pytest.raises(ValueError, match="axes must be two, found 1"):
+    assert hogwild.TraceDisplay.from_result(SimpleNamespace(trace=make_trace()), ax=axes).figure_ is figure
+    with pytest.raises(ValueError, match="ax must be two axes, found 1"):
         hogwild.TraceDisplay(make_trace()).plot(axes[:1])
 
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hogwild.engine.trace import LONGEST, Trace
-from hogwild.report.plots import COLOURS, STYLE
+from hogwild.report.displays import drawing
+from hogwild.report.plots import COLOURS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 _BINS = 40  # of ranks, each as wide as all hotter coordinates' share of the logarithm
 WIDTH, HEIGHT = 10.0, 3.8  # inches
@@ -21,6 +23,8 @@ WIDTH, HEIGHT = 10.0, 3.8  # inches
 
 class TraceDisplay:
     """Histogram of staleness, and conflicts by the rank of a coordinate, as scikit-learn's displays are made.
+
+    Make it with `from_result`, which draws at once.
 
     Parameters
     ----------
@@ -32,6 +36,10 @@ class TraceDisplay:
     axes_ : ndarray of two matplotlib Axes
         After `plot`.
     figure_ : matplotlib Figure
+    bars_ : matplotlib BarContainer
+        Steps by staleness.
+    lines_ : list of matplotlib Line2D
+        Updates, conflicts and lost updates, those that there were.
 
     Examples
     --------
@@ -51,8 +59,18 @@ class TraceDisplay:
         self.trace = trace
 
     @classmethod
-    def from_result(cls, result: Any) -> TraceDisplay:
-        """Make the display of a result of `minimize`.
+    def from_result(cls, result: Any, *, ax: Sequence[Axes] | None = None) -> TraceDisplay:
+        """Draw the trace of what `minimize` returned.
+
+        Parameters
+        ----------
+        result : Result
+        ax : two matplotlib Axes, optional
+            As in `plot`.
+
+        Returns
+        -------
+        TraceDisplay
 
         Raises
         ------
@@ -61,40 +79,34 @@ class TraceDisplay:
         """
         if getattr(result, "trace", None) is None:
             raise ValueError("this run was not traced: call minimize with trace=True")
-        return cls(result.trace)
+        return cls(result.trace).plot(ax)
 
-    def plot(self, axes: Sequence[Axes] | None = None) -> TraceDisplay:
+    def plot(self, ax: Sequence[Axes] | None = None) -> TraceDisplay:
         """Draw.
 
         Parameters
         ----------
-        axes : two matplotlib Axes, optional
+        ax : two matplotlib Axes, optional
             Where to draw; by default on a new figure of pyplot's.
 
         Returns
         -------
         TraceDisplay
-            This object, with ``axes_`` and ``figure_``.
+            This object, with ``axes_``, ``figure_``, ``bars_`` and ``lines_``.
 
         Raises
         ------
         ImportError
             Without Matplotlib.
         """
-        try:
-            import matplotlib
-            from matplotlib import pyplot
-        except ImportError as error:
-            raise ImportError(
-                "TraceDisplay draws with Matplotlib, which is not installed: pip install hogwild[report]"
-            ) from error
-        with matplotlib.rc_context({key: value for key, value in STYLE.items() if not key.startswith("svg")}):
-            if axes is None:
-                _, axes = pyplot.subplots(1, 2, figsize=(WIDTH, HEIGHT), layout="constrained")
-            self.axes_ = np.asarray(axes).reshape(-1)
+        with drawing(self) as pyplot:
+            if ax is None:
+                _, ax = pyplot.subplots(1, 2, figsize=(WIDTH, HEIGHT), layout="constrained")
+            self.axes_ = np.asarray(ax).reshape(-1)
             if len(self.axes_) != 2:
-                raise ValueError(f"axes must be two, found {len(self.axes_)}")
+                raise ValueError(f"ax must be two axes, found {len(self.axes_)}")
             self.figure_: Figure = self.axes_[0].figure
+            self.lines_: list[Line2D] = []
             self._draw_staleness(self.axes_[0])
             self._draw_conflicts(self.axes_[1])
         return self
@@ -107,7 +119,7 @@ class TraceDisplay:
         counts = np.add.reduceat(trace.staleness, lows)
         share = counts / max(1, trace.n_steps)
         places = np.arange(len(lows))
-        axes.bar(places, share, color=COLOURS[0], width=0.8)
+        self.bars_ = axes.bar(places, share, color=COLOURS[0], width=0.8)
         names = [_range(low, high) for low, high in zip(lows, [*lows[1:], None], strict=True)]
         if len(lows) > 8:
             last = max(len(trace.staleness), lows[-1] + 1)
@@ -132,20 +144,20 @@ class TraceDisplay:
         starts, ranks = edges[:-1] - 1, np.sqrt(edges[:-1] * np.maximum(edges[1:] - 1, edges[:-1]))
         widths = np.diff(edges)
         rows = (("updates", trace.updates), ("conflicts", trace.conflicts), ("lost (estimate)", trace.lost))
-        drawn = 0
         for (name, counts), colour, marker in zip(rows, (COLOURS[0], COLOURS[1], COLOURS[4]), "os^", strict=True):
             if len(starts) and counts.any():
                 means = np.add.reduceat(counts[order], starts)[: len(widths)] / widths
                 shown = means > 0
-                axes.plot(ranks[shown], means[shown], label=name, color=colour, marker=marker, markersize=4)
-                drawn += 1
+                self.lines_ += axes.plot(
+                    ranks[shown], means[shown], label=name, color=colour, marker=marker, markersize=4
+                )
         total, met = int(trace.updates.sum()), int(trace.conflicts.sum())
         axes.set(
             xlabel="coordinate, by rank of its updates",
             ylabel="mean count",
             title=f"{met:,} conflicts in {total:,} updates",
         )
-        if drawn:
+        if self.lines_:
             axes.set(xscale="log", yscale="log")
             axes.legend(frameon=False, fontsize=10)
 
