@@ -113,3 +113,11 @@ def test_models_from_python(models, tmp_path):
     hogwild.save(hogwild.SGDClassifier(random_state=0).fit(X.toarray(), y.astype(float)), tmp_path / "m")
     assert "features" in run("inspect", tmp_path / "m").stdout
     assert set(run("predict", tmp_path / "m", models / "two-valid.svm").stdout.split()) <= {"1.0", "-1.0"}
+
+
+def test_inspect_models_of_factors(tmp_path):
+    users, items = np.arange(200) % 7, np.arange(200) % 5
+    model = hogwild.MatrixFactorization(n_factors=3, max_iter=2, random_state=0).fit(users, items, np.arange(200.0) % 5)
+    hogwild.save(model, tmp_path / "m.model")
+    shown = run("inspect", tmp_path / "m.model").stdout
+    assert "MatrixFactorization" in shown and "n_factors 3" in shown and "2 epochs" in shown

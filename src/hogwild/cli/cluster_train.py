@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from typer.core import TyperCommand
 
+from hogwild.cli.kept_options import HistoryPath, Report, Run, Tensorboard
 from hogwild.cli.options import (
     Bits,
     Categorical,
@@ -46,7 +47,6 @@ _ELSEWHERE = {
     "--holdout": "workers step through all rows: give --valid FILE with rows to score at the end",
     "--patience": "a job runs all its epochs: Ctrl-C keeps the model so far",
     "--metric": "all metrics are shown of --valid",
-    "--report": "the figures of the job are printed at its end",
     "--memory": "workers keep the rows that are leased to them",
     "--cache": "write shards once with `hogwild cache --shards`, and give those",
     "--bad-lines": "a bad line ends the job: `hogwild cache --bad-lines skip` writes shards without them",
@@ -196,6 +196,10 @@ def command(
     ] = None,
     valid: Annotated[Path | None, typer.Option(help="Rows to score at the end.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Of the order of rows.")] = 0,
+    report: Report = None,
+    run: Run = None,
+    tensorboard: Tensorboard = None,
+    history: HistoryPath = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
     format: Format = "auto",
@@ -224,7 +228,7 @@ def command(
     DATA are files or .hog shards that all nodes see. Without a Ray cluster, the cores of this machine are shared by
     --workers processes. Lost workers and shards are replaced. Ctrl-C keeps the model.
     """
-    from hogwild.cli.cluster_training import Wishes, run
+    from hogwild.cli import cluster_training
     from hogwild.cli.rows import Sources
 
     if resume and checkpoint is None:
@@ -236,8 +240,8 @@ def command(
     if "-" in data:
         raise typer.BadParameter("other nodes do not see standard input: give files", param_hint="DATA...")
     options = format_options(label, weight, numeric, categorical, ignore, cross, bits, transform, option)
-    run(
-        Wishes(
+    cluster_training.run(
+        cluster_training.Wishes(
             data=Sources(tuple(data), format, options, -1 if jobs is None else jobs),
             model=model,
             workers=workers,
@@ -266,6 +270,10 @@ def command(
             class_weight=class_weight,
             valid=valid,
             seed=seed,
+            report=report,
+            run=run,
+            tensorboard=tensorboard,
+            history=history,
             threads=jobs if jobs is not None and jobs > 0 else None,
             quiet=quiet,
             place=checkpoint,

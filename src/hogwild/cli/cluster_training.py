@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hogwild import DivergedError, save
 from hogwild.cli.caching import ARRAYS_KEY
 from hogwild.cli.choices import choose_task, make_estimator, parse_class_weight
+from hogwild.cli.history import Epochs
 from hogwild.cli.memory import shown_size
+from hogwild.cli.recording import check_kept, followers, keep, keeps_record, named_scores, named_weights, new_record
 from hogwild.cli.rows import FORMAT_KEY, Sources, batches_for, check_labels, open_as, reader_arrays, reader_of, unpacked
-from hogwild.cli.scores import Scorer, summary
+from hogwild.cli.scores import Scorer, Scores, summary
 from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs, print_table, say_warning
 from hogwild.data.field_rows import FieldRows
 from hogwild.estimators.progress import describe
+from hogwild.report.record import Cluster, Record
+
+if TYPE_CHECKING:
+    from hogwild.report.judged import Judged
 
 _LINEAR_ALPHA, _FACTORS_ALPHA = 1e-6, 2e-5
 _EVENTS = 12  # losses, evictions and joins that are listed
@@ -54,6 +60,10 @@ class Wishes:
     class_weight: str | None
     valid: Path | None
     seed: int
+    report: Path | None
+    run: Path | None
+    tensorboard: Path | None
+    history: Path | None
     threads: int | None
     quiet: bool
     place: str | None
@@ -71,12 +81,15 @@ def run(wishes: Wishes) -> None:
     from hogwild.cluster.fitting import TrainingInterrupted, check_ray, fit
 
     check_ray()
+    from hogwild.cluster.ray.host import JobError
+
     check_output(wishes.model)
+    check_kept(wishes)
     data = Described(wishes)
     choice = Choice(wishes, data)
     interrupted = None
     try:
-        with live_line("starting", wishes.quiet) as choice.line:
+        with followers(wishes) as choice.epochs.followers, live_line("starting", wishes.quiet) as choice.line:
             fitted = fit(
                 choice,
                 list(wishes.data.names),
@@ -99,6 +112,8 @@ def run(wishes: Wishes) -> None:
             )
     except TrainingInterrupted as stopped:
         interrupted, fitted = stopped, stopped.fitted
+    except JobError as error:
+        raise CommandError(f"the job could not go on, no model was written: {error}") from None
     except DivergedError as error:
         raise CommandError(f"training diverged, no model was written: try a smaller --eta0 ({error})") from None
     report = fitted.cluster_report_
@@ -109,14 +124,23 @@ def run(wishes: Wishes) -> None:
         "interrupted": interrupted is not None,
     }
     save(fitted, wishes.model, extra=extra, arrays=data.arrays)
+    scores, judged = {}, None
+    if wishes.valid is not None and interrupted is None and (keeps_record(wishes) or not wishes.quiet):
+        scores, judged = _scores(wishes, fitted, data)
+    outcome = _outcome(report, fitted, wishes.model)
+    if not wishes.quiet and interrupted is None:
+        if scores:
+            print_table(*summary({"validation": scores}))
+        print_table(*_workers(report))
+        print_pairs(outcome)
+    if keeps_record(wishes):
+        record = _record(wishes, fitted, data, choice)
+        record.outcome, record.judged, record.interrupted = outcome, judged, interrupted is not None
+        record.scores = named_scores({"validation": scores} if scores else {})
+        keep(wishes, record)
     if interrupted is not None:
         left = f"; --resume goes on from {wishes.place}" if wishes.place else ""
         raise KeyboardInterrupt(f"{interrupted}: the model so far is in {wishes.model}{left}")
-    if wishes.quiet:
-        return
-    if wishes.valid is not None:
-        print_table(*summary({"validation": _scores(wishes, fitted, data)}))
-    _say(report, fitted, wishes.model)
 
 
 class Described:
@@ -126,13 +150,14 @@ class Described:
     ----------
     options : dict
         Of the format.
+    rows : object
     reader : dict
     arrays : dict of ndarray
     """
 
     def __init__(self, wishes: Wishes) -> None:
         sources = wishes.data
-        rows = sources.open()
+        self.rows = rows = sources.open()
         self.options = dict(sources.options)
         if hasattr(rows, "block"):
             self.reader = rows.about.get(FORMAT_KEY, {"name": "hog", "options": {}})
@@ -154,7 +179,9 @@ class Choice:
 
     def __init__(self, wishes: Wishes, data: Described) -> None:
         self.survey: Any = None
+        self.settings: list[tuple[str, str]] = []
         self.line: Any = None
+        self.epochs = Epochs()
         self._wishes, self._data = wishes, data
 
     def __call__(self, survey: Any) -> Any:
@@ -176,12 +203,14 @@ class Choice:
             say_warning(f"{wishes.data}: the rows have fields, which a linear model does not use: they are left out")
         classes = labels if classifies else None
         estimator = _linear(wishes, classes) if family == "linear" else _machine(wishes, family, classes)
+        self.settings = _settings(wishes, estimator, survey, classes, why)
         if not wishes.quiet:
-            print_pairs(_settings(wishes, estimator, survey, classes, why))
+            print_pairs(self.settings)
         return estimator
 
     def follow(self, progress: Any) -> bool:
-        """Move the live line."""
+        """Note the progress, and move the live line."""
+        self.epochs.note(progress)
         if self.line is not None:
             self.line.update(describe(progress))
         return False
@@ -257,21 +286,39 @@ def _settings(
     ]
 
 
-def _scores(wishes: Wishes, fitted: Any, data: Described) -> Any:
-    """Score the validation rows."""
+def _scores(wishes: Wishes, fitted: Any, data: Described) -> tuple[Scores, Judged | None]:
+    """Score the validation rows; with curves where a record is kept."""
     classes, name = getattr(fitted, "classes_", None), str(wishes.valid)
     rows = open_as(replace(wishes.data, names=(name,)), data.reader, data.arrays, classes)
-    scorer = Scorer(fitted, name)
+    sample = None
+    if keeps_record(wishes):
+        from hogwild.report.judging import Sample
+
+        sample = Sample("validation rows")
+    scorer = Scorer(fitted, name, sample=sample)
     for X, batch in batches_for(rows, fitted.n_features_in_, name):
         check_labels(batch.labels, classes, name)
         if hasattr(fitted, "fields"):
             X = FieldRows.from_batch(batch, n_features=fitted.n_features_in_)
         scorer.add(X, batch.labels, batch.weights)
-    return scorer.result()
+    judged = sample.judge(classes, hasattr(fitted, "predict_proba")) if sample is not None else None
+    return scorer.result(), judged
 
 
-def _say(report: Any, fitted: Any, model: Path) -> None:
-    """Print what the job has done."""
+def _record(wishes: Wishes, fitted: Any, data: Described, choice: Choice) -> Record:
+    """Return the record of the job, without what became of it."""
+    return new_record(
+        f"hogwild: {wishes.data}",
+        settings=choice.settings,
+        epochs=choice.epochs.epochs,
+        progressive=choice.epochs.points,
+        cluster=Cluster.of(fitted.cluster_report_),
+        **named_weights(fitted, data.rows, data.reader),
+    )
+
+
+def _workers(report: Any) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of what the workers did."""
     rows = [
         [
             each.name,
@@ -284,26 +331,29 @@ def _say(report: Any, fitted: Any, model: Path) -> None:
         ]
         for each in report.workers
     ]
-    print_table(["", "rows", "phases", "compute", "exchange", "waiting", "sent"], rows)
+    return ["", "rows", "phases", "compute", "exchange", "waiting", "sent"], rows
+
+
+def _outcome(report: Any, fitted: Any, model: Path) -> list[tuple[str, str]]:
+    """Return what the job has done."""
     stale = sum(report.staleness.values())
     counts = ", ".join(f"{s}: {n / max(1, stale):.0%}" for s, n in list(report.staleness.items())[:8])
     lengths = [rows for _, rows in report.phase_rows]
-    print_pairs(
-        [
-            ("loss", f"{fitted.loss_curve_[-1]:.5f} in the last epoch, each row before its own step"),
-            ("trained", f"{report.seconds:.2f} s, {report.rows_per_second:,.0f} rows/s, {len(report.workers)} workers"),
-            ("exchange", f"{report.consistency}, {report.shards} shards, {shown_size(report.sent_bytes)} sent by all"),
-            ("phases", f"{report.pushes:,} pushes of {' to '.join(f'{n:,}' for n in _ends(lengths))} rows"),
-            ("staleness", counts or "-"),
-            ("evictions", f"{len(report.evictions)}, {report.rows_twice:,} rows stepped twice"),
-            *(("", f"{at:.1f} s: {node} {what}") for at, what, node in _troubles(report)),
-            ("model", str(model)),
-        ]
-    )
+    losses = fitted.loss_curve_[-1:]  # none where Ctrl-C came in the first epoch
+    return [
+        *(("loss", f"{loss:.5f} in the last epoch, each row before its own step") for loss in losses),
+        ("trained", f"{report.seconds:.2f} s, {report.rows_per_second:,.0f} rows/s, {len(report.workers)} workers"),
+        ("exchange", f"{report.consistency}, {report.shards} shards, {shown_size(report.sent_bytes)} sent by all"),
+        ("phases", f"{report.pushes:,} pushes of {' to '.join(f'{n:,}' for n in _ends(lengths)) or '-'} rows"),
+        ("staleness", counts or "-"),
+        ("evictions", f"{len(report.evictions)}, {report.rows_twice:,} rows stepped twice"),
+        *(("", f"{at:.1f} s: {node} {what}") for at, what, node in _troubles(report)),
+        ("model", str(model)),
+    ]
 
 
 def _ends(lengths: list[int]) -> list[int]:
-    return lengths[:1] if len(set(lengths)) == 1 else [lengths[0], lengths[-1]]
+    return lengths[:1] if len(set(lengths)) <= 1 else [lengths[0], lengths[-1]]
 
 
 def _troubles(report: Any) -> list[tuple[float, str, str]]:

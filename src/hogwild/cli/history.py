@@ -1,31 +1,94 @@
-"""What happens during a fit, epoch by epoch: for the live line, the summary and the report."""
+"""What happens during a fit, epoch by epoch: for the live line, the summary, the record and whoever follows it."""
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hogwild import Progress
+from hogwild.cli.recording import Follower, tell
 from hogwild.cli.scores import NAMES, Scorer, Scores, shown
 from hogwild.data.batch import Batch
 from hogwild.estimators.progress import describe
+from hogwild.report.record import Epoch
+
+if TYPE_CHECKING:
+    from hogwild.report.judging import Sample
 
 
-class Epoch(NamedTuple):
-    """One pass over the rows; seconds and rate are without the validation."""
-
-    number: int
-    loss: float
-    validation: float | None
-    seconds: float
-    rows_per_second: float
+_MOST_POINTS = 200
 
 
-class History:
+class Epochs:
+    """The epochs of a run as its callback sees them.
+
+    Parameters
+    ----------
+    followers : sequence of callable
+        Told of each slice, and of the scores at the end of each epoch.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+    points : list of (rows, loss)
+        Mean loss of late, after slices: fewer of them in long runs.
+    rows : int
+        Stepped so far.
+    seconds, aside : float
+        Time of training, and of what its callback did in between.
+    """
+
+    def __init__(self, followers: Sequence[Follower] = ()) -> None:
+        self.epochs: list[Epoch] = []
+        self.points: list[tuple[float, float]] = []
+        self.followers = followers
+        self.rows, self.seconds, self.aside = 0, 0.0, 0.0
+        self._last: tuple[int, float] | None = None
+        self._slices, self._stride = 0, 1
+
+    def note(self, progress: Progress, validate: Callable[[], tuple[str, float | None]] | None = None) -> None:
+        """Note a slice; at the end of an epoch `validate` gives the name and value of a score."""
+        self.rows, self.seconds = progress.rows, progress.seconds - self.aside
+        if self._last is None:  # a run that is gone on with begins in the middle
+            self._last = (0, 0.0) if progress.epoch == 1 else (self.rows, self.seconds)
+        self._add_point(progress)
+        if not progress.epoch_ended:
+            tell(self.followers, progress)
+            return
+        rows, seconds = self.rows - self._last[0], self.seconds - self._last[1]
+        self._last = self.rows, self.seconds
+        name, value = "", None
+        if validate is not None:
+            started = time.perf_counter()
+            name, value = validate()
+            self.aside += time.perf_counter() - started
+        known = rows > 0 and seconds > 0
+        self.epochs.append(
+            Epoch(
+                progress.epoch,
+                progress.loss,
+                value,
+                seconds if known else None,
+                rows / seconds if known else None,
+                None if math.isnan(progress.eta) else progress.eta,
+            )
+        )
+        tell(self.followers, progress, **({f"validation_{name}": value} if name else {}), eta=progress.eta)
+
+    def _add_point(self, progress: Progress) -> None:
+        if self._slices % self._stride == 0:
+            self.points.append((float(progress.rows), progress.recent_loss))
+            if len(self.points) > _MOST_POINTS:
+                self.points, self._stride = self.points[::2], 2 * self._stride
+        self._slices += 1
+
+
+class History(Epochs):
     """A callback of `fit` that keeps the epochs, validates after each and moves the live line.
 
     Parameters
@@ -39,27 +102,26 @@ class History:
 
     Attributes
     ----------
-    epochs : list of Epoch
     line : rich.status.Status or None
+    preparing_seconds : float
+        Before the fit.
     """
 
     def __init__(self, estimator: Any, metric: str, patience: int | None = None) -> None:
-        self.epochs: list[Epoch] = []
+        super().__init__()
         self.line: Any = None
         self._estimator, self._metric = estimator, metric
         self._held_out: Callable[[], Iterator[tuple[Any, Batch]]] | None = None
         self._held_out_name, self._patience, self._without = "", patience, 0
-        self._aside = 0.0  # seconds spent on validation so far
-        self._rows, self._last = 0, (0, 0.0)
-        self.seconds = 0.0
+        self.preparing_seconds = 0.0
 
     def validate_on(self, rows: Callable[[], Iterator[tuple[Any, Batch]]], name: str) -> None:
         """Follow the metric on the rows that `rows` gives whenever it is called."""
         self._held_out, self._held_out_name = rows, name
 
-    def score_validation(self, only: str | None = None) -> Scores:
+    def score_validation(self, only: str | None = None, sample: Sample | None = None) -> Scores:
         """Score the validation rows at the present weights."""
-        scorer = Scorer(self._estimator, self._held_out_name, only)
+        scorer = Scorer(self._estimator, self._held_out_name, only, sample)
         for X, batch in self._held_out():
             scorer.add(X, batch.labels, batch.weights)
         return scorer.result()
@@ -68,11 +130,6 @@ class History:
     def holdout(self) -> int:
         """One row in so many that the estimator holds out."""
         return round(1 / self._estimator.validation_fraction)
-
-    @property
-    def rows(self) -> int:
-        """Rows stepped so far."""
-        return self._rows
 
     @property
     def progressive_curve(self) -> list[list[float]]:
@@ -104,19 +161,12 @@ class History:
     @property
     def rows_per_second(self) -> float:
         """Mean throughput of the whole fit."""
-        return self._rows / max(self.seconds, 1e-9)
+        return self.rows / max(self.seconds, 1e-9)
 
     def __call__(self, progress: Progress) -> bool:
         """Note a slice of training; whether to stop."""
-        halted = False
-        self._rows, self.seconds = progress.rows, progress.seconds - self._aside
-        if progress.epoch_ended:
-            rows, seconds = self._last
-            rows, seconds = progress.rows - rows, self.seconds - seconds
-            self._last = progress.rows, self.seconds
-            value = self._validate() if self.validates else None
-            halted = self._stalled(value)
-            self.epochs.append(Epoch(progress.epoch, progress.loss, value, seconds, rows / max(seconds, 1e-9)))
+        self.note(progress, self._validate if self.validates else None)
+        halted = progress.epoch_ended and self._stalled(self.epochs[-1].validation)
         if self.line is not None:
             _, values = self.validation_curve
             seen = f"  validation {self.metric_name} {shown(values[-1])}" if values else ""
@@ -127,7 +177,7 @@ class History:
         """Whether the metric has not become better for `patience` epochs."""
         if self._patience is None or value is None:
             return False
-        _, values = self.validation_curve
+        values = [epoch.validation for epoch in self.epochs[:-1] if epoch.validation is not None]
         sign = 1.0 if self._metric in ("auc", "accuracy", "r2") else -1.0
         best = max((sign * seen for seen in values), default=-np.inf)
         self._without = 0 if sign * value > best else self._without + 1
@@ -142,9 +192,6 @@ class History:
         finally:
             self._estimator.set_params(callback=None)
 
-    def _validate(self) -> float:
+    def _validate(self) -> tuple[str, float | None]:
         """Score the weights as they are after this epoch."""
-        started = time.perf_counter()
-        value = self.score_validation(self._metric)[self._metric]
-        self._aside += time.perf_counter() - started
-        return value
+        return self._metric, self.score_validation(self._metric)[self._metric]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,10 +17,13 @@ _MOST_CLASSES = 20  # named in a line
 def run(path: Path, top: int, sources: tuple[str, ...] = ()) -> None:
     """Print what the model file holds; names of features are taken from the rows `sources`."""
     model = open_model(path)
+    if not hasattr(model.estimator, "coef_"):
+        print_pairs(list(_facts(model, None)))
+        return
     weights = _sparse_free(model)
     if top and sources:
         model = model._replace(names=_names(model, weights, top, sources))
-    print_pairs(list(_facts(model)))
+    print_pairs(list(_facts(model, weights)))
     if top:
         print_table(["", "heaviest weights (feature:weight)"], list(_heaviest(model, weights, top)))
 
@@ -49,7 +53,7 @@ def _sparse_free(model: Opened) -> np.ndarray:
     return np.atleast_2d(coef.toarray() if hasattr(coef, "toarray") else coef)
 
 
-def _facts(model: Opened) -> Iterator[tuple[str, str]]:
+def _facts(model: Opened, weights: np.ndarray | None) -> Iterator[tuple[str, str]]:
     estimator, about, classes = model.estimator, model.about, model.classes
     extra, fitted = about["extra"], about["fitted"]
     yield "model", f"{about['class']}, format {about['format']}, written by hogwild {about['hogwild']}"
@@ -59,26 +63,41 @@ def _facts(model: Opened) -> Iterator[tuple[str, str]]:
         shown = " ".join(map(str, classes[:_MOST_CLASSES].tolist()))
         yield "task", f"classification, {len(classes)} classes"
         yield "classes", shown + (" ..." if len(classes) > _MOST_CLASSES else "")
-    yield "loss", estimator.loss
-    penalty = estimator.penalty or "none"
-    yield "penalty", penalty if penalty == "none" else f"{penalty}, alpha {estimator.alpha:g}"
-    yield "schedule", f"{estimator.learning_rate}, eta0 {fitted['eta0_']:g}"
+    if weights is None:
+        yield "settings", ", ".join(f"{name} {value}" for name, value in sorted(_plain(estimator).items()))
+    else:
+        yield "loss", estimator.loss
+        penalty = estimator.penalty or "none"
+        yield "penalty", penalty if penalty == "none" else f"{penalty}, alpha {estimator.alpha:g}"
+        yield "schedule", f"{estimator.learning_rate}, eta0 {fitted['eta0_']:g}"
     if "source" in extra:
         stopped = ", ended early by Ctrl-C" if extra.get("interrupted") else ""
         yield "trained on", f"{extra['source']}, {extra['rows']:,} rows{stopped}"
     losses = fitted.get("loss_curve_") or []
-    yield (
-        "training",
-        f"{fitted.get('n_iter_', 0)} epochs, {fitted['t_'] - 1:,.0f} steps, {fitted['n_threads_']} threads",
-    )
+    steps = f", {fitted['t_'] - 1:,.0f} steps" if "t_" in fitted else ""
+    threads = f", {fitted['n_threads_']} threads" if "n_threads_" in fitted else ""
+    yield "training", f"{fitted.get('n_iter_', 0)} epochs{steps}{threads}"
     if losses:
         yield "loss by epoch", " ".join(f"{loss:.5f}" for loss in losses[-10:])
-    weights = _sparse_free(model)
-    nonzero = int(np.count_nonzero(weights.any(axis=0)))
-    yield "features", f"{estimator.n_features_in_:,}, {nonzero:,} with a nonzero weight"
-    yield "intercept", " ".join(f"{value:.5g}" for value in np.atleast_1d(estimator.intercept_))
+    if weights is not None:
+        nonzero = int(np.count_nonzero(weights.any(axis=0)))
+        yield "features", f"{estimator.n_features_in_:,}, {nonzero:,} with a nonzero weight"
+        yield "intercept", " ".join(f"{value:.5g}" for value in np.atleast_1d(estimator.intercept_))
+    elif hasattr(estimator, "n_features_in_"):
+        yield "features", f"{estimator.n_features_in_:,}"
     if about["absent"]:
         yield "not in the file", ", ".join(about["absent"])
+
+
+def _plain(estimator: Any) -> dict[str, Any]:
+    """Parameters that differ from their defaults or say how large the model is, as far as a line can tell them."""
+    parameters, defaults = estimator.get_params(), type(estimator)().get_params()
+    told = ("n_factors", "alpha", "eta0")
+    return {
+        name: value
+        for name, value in parameters.items()
+        if isinstance(value, int | float | str) and (name in told or value != defaults[name])
+    }
 
 
 def _heaviest(model: Opened, weights: np.ndarray, top: int) -> Iterator[list[str]]:

@@ -23,6 +23,7 @@ from hogwild.cli import (
     inspect,
     predict,
     proxy,
+    report,
     reproduce,
     serve,
     simulate,
@@ -95,6 +96,7 @@ for _module in (
     convert_model,
     aliases,
     reproduce,
+    report,
     demo,
 ):
     _name = _module.__name__.rpartition(".")[2].replace("_", "-")

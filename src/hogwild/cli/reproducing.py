@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from hogwild.cli.recording import check_report
 from hogwild.cli.terminal import CommandError, live_line, print_pairs, print_table
-from hogwild.cli.training import check_report
 from hogwild.estimators.threads import resolve_n_jobs
 from hogwild.experiments import FINDABLE, find
 from hogwild.experiments.findings import Experiment, Findings, Measured, Picture, Published, Remark, Setting

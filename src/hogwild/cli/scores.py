@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn import metrics
 
 from hogwild.cli.terminal import CommandError, say_warning
+
+if TYPE_CHECKING:
+    from hogwild.report.judging import Sample
 
 NAMES = {
     "log_loss": "log loss",
@@ -65,13 +68,17 @@ class Scorer:
         Named in warnings.
     only : str, optional
         The one metric that is wanted.
+    sample : Sample, optional
+        Keeps predictions for the curves of a report; with all metrics only.
     """
 
-    def __init__(self, estimator: Any, path: Path | str = "", only: str | None = None) -> None:
+    def __init__(
+        self, estimator: Any, path: Path | str = "", only: str | None = None, sample: Sample | None = None
+    ) -> None:
         classifies = hasattr(estimator, "classes_")
         names = (only,) if only else (*CLASSIFICATION, "base_rate") if classifies else REGRESSION
         self.rows = 0
-        self._sums = (_Classified if classifies else _Regressed)(estimator, names, path)
+        self._sums = (_Classified if classifies else _Regressed)(estimator, names, path, sample)
 
     def add(self, X: Any, y: np.ndarray, weights: np.ndarray | None = None) -> None:
         """Add rows; no weights are weights of 1."""
@@ -93,8 +100,8 @@ def _rounded(value: float | None) -> float | None:
 class _Classified:
     """Sums over rows with classes."""
 
-    def __init__(self, estimator: Any, names: tuple[str, ...], path: Path | str) -> None:
-        self._estimator, self._names, self._path = estimator, names, path
+    def __init__(self, estimator: Any, names: tuple[str, ...], path: Path | str, sample: Sample | None) -> None:
+        self._estimator, self._names, self._path, self._sample = estimator, names, path, sample
         self._weight = self._right = self._loss = self._known = 0.0
         self._counts: dict[Any, float] = {}
         self._strange: dict[Any, int] = {}
@@ -128,6 +135,9 @@ class _Classified:
             chosen = proba[np.arange(len(true)), true]
             self._loss -= weights @ np.log(np.clip(chosen, np.finfo(np.float64).eps, 1.0))
         self._known += weights.sum()
+        if self._sample is not None:
+            one = margins[known] if proba is None else proba[:, 1]
+            self._sample.add(true, codes[known] if margins.ndim > 1 else one, weights)
         if "auc" in self._names:
             values = margins[known] if margins.ndim == 1 else proba
             for k, curve in enumerate(self._curves if values is not None else ()):
@@ -158,14 +168,17 @@ class _Classified:
 class _Regressed:
     """Sums over rows with numbers."""
 
-    def __init__(self, estimator: Any, names: tuple[str, ...], path: Path | str) -> None:
-        self._estimator, self._names = estimator, names
+    def __init__(self, estimator: Any, names: tuple[str, ...], path: Path | str, sample: Sample | None) -> None:
+        self._estimator, self._names, self._sample = estimator, names, sample
         self._rows = 0
         self._weight = self._absolute = self._squared = 0.0
         self._mean = self._spread = 0.0  # of the targets, and their sum of squares around it
 
     def add(self, X: Any, y: np.ndarray, weights: np.ndarray) -> None:
-        errors = self._estimator.predict(X).astype(np.float64) - y
+        predicted = self._estimator.predict(X).astype(np.float64)
+        errors = predicted - y
+        if self._sample is not None:
+            self._sample.add(y, predicted, weights)
         total = weights.sum()
         self._rows += len(y)
         if not total:

@@ -13,11 +13,15 @@ from sklearn.base import clone
 
 from hogwild import SGDClassifierCV, SGDRegressorCV, save
 from hogwild.cli.choices import make_estimator
+from hogwild.cli.recording import keep, keeps_record, named_scores, named_weights, new_record
 from hogwild.cli.rows import FORMAT_KEY, say_bad_lines
+from hogwild.cli.scores import Scorer
 from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs, print_table, say_warning
 from hogwild.cli.training_data import InCache, InMemory, Streamed, TrainingData
 from hogwild.estimators.cv_columns import LEARNING_RATES
 from hogwild.estimators.progress import describe
+from hogwild.report.record import Epoch, Record, Search
+from hogwild.report.run_quality import search_table
 
 WARM_ROWS = 64  # enough to compile for
 SCORES = {True: "accuracy", False: "R2"}
@@ -30,6 +34,8 @@ def check_search(wishes: Any) -> None:
         "--holdout": wishes.holdout,
         "--patience": wishes.patience,
         "--checkpoint": wishes.checkpoint,
+        "--tensorboard": wishes.tensorboard,
+        "--history": wishes.history,
     }
     for option in (name for name, wanted in refused.items() if wanted is not None):
         raise CommandError(f"found {option} beside several settings, which are judged by --cv: leave it out")
@@ -45,7 +51,7 @@ def check_search(wishes: Any) -> None:
             raise CommandError("--plot draws with Matplotlib, which is not installed: pip install hogwild[report]")
 
 
-def search(wishes: Any, data: TrainingData, classes: np.ndarray | None, why: str) -> None:
+def search(wishes: Any, data: TrainingData, classes: np.ndarray | None, why: str, reading_seconds: float = 0.0) -> None:
     """Fit all settings and folds, say how they did, and save the best one's model."""
     from hogwild.cli.training import settings_of
 
@@ -61,10 +67,10 @@ def search(wishes: Any, data: TrainingData, classes: np.ndarray | None, why: str
     extra = {"source": str(wishes.data), "rows": estimator.n_rows_, FORMAT_KEY: data.reader, "interrupted": interrupted}
     best = estimator.best_estimator_
     save(best, wishes.model, extra=extra, arrays=data.arrays)
-    score, names = SCORES[classes is not None], list(estimator.best_params_)
-    table = score_table(estimator, score)
+    score = SCORES[classes is not None]
+    tried = tried_by(estimator, score)
     if not wishes.quiet:
-        print_table(*table)
+        print_table(*search_table(tried))
     threads = f"{estimator.n_threads_} thread" + ("s" if estimator.n_threads_ > 1 else "")
     rate = estimator.n_rows_ * estimator.n_iter_ * estimator.n_passes_ / max(estimator.seconds_, 1e-9)
     columns = len(estimator.cv_results_["params"]) * (estimator.n_splits_ + 1)
@@ -83,7 +89,18 @@ def search(wishes: Any, data: TrainingData, classes: np.ndarray | None, why: str
     ]
     if not wishes.quiet:
         print_pairs(outcome)
-    _draw(wishes, estimator, names, score, table, [*pairs, *outcome])
+    if wishes.search.plot is not None:
+        from hogwild.report import save_plot
+        from hogwild.report.cv import score_lines
+
+        save_plot(score_lines(estimator.cv_results_, tried.names, score), wishes.search.plot)
+        if not wishes.quiet:
+            print_pairs([("plot", str(wishes.search.plot))])
+    if keeps_record(wishes):
+        record = _record(wishes, estimator, data, tried, interrupted)
+        record.settings, record.outcome = pairs, outcome
+        record.seconds = {"reading": reading_seconds} | record.seconds
+        keep(wishes, record)
     if interrupted:
         raise KeyboardInterrupt(f"interrupted in epoch {estimator.n_iter_}: the best model so far is in {wishes.model}")
 
@@ -133,34 +150,44 @@ def _fit(estimator: Any, data: TrainingData, quiet: bool) -> bool:
     return False
 
 
-def score_table(estimator: Any, score: str) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of the table of settings, in their order, the best one marked."""
+def tried_by(estimator: Any, score: str) -> Search:
+    """Return what a record keeps of the settings."""
     results, names = estimator.cv_results_, list(estimator.best_params_)
-    rows = []
-    for place, setting in enumerate(results["params"]):
-        mean, deviation = results["mean_test_score"][place], results["std_test_score"][place]
-        shown = f"{mean:.5f} \u00b1 {deviation:.5f}" if np.isfinite(mean) else "diverged"
-        mark = "best" if place == estimator.best_index_ else ""
-        rows.append([*(f"{setting[name]:g}" for name in names), shown, str(results["rank_test_score"][place]), mark])
-    return [*names, f"{score}, {estimator.n_splits_} folds", "rank", ""], rows
+    known = {
+        key: [float(value) if np.isfinite(value) else None for value in results[key]]
+        for key in ("mean_test_score", "std_test_score")
+    }
+    return Search(
+        score=score,
+        folds=int(estimator.n_splits_),
+        names=names,
+        settings=[[float(setting[name]) for name in names] for setting in results["params"]],
+        means=known["mean_test_score"],
+        deviations=known["std_test_score"],
+        ranks=[int(rank) for rank in results["rank_test_score"]],
+        best=int(estimator.best_index_),
+    )
 
 
-def _draw(
-    wishes: Any, estimator: Any, names: list[str], score: str, table: tuple, settings: list[tuple[str, str]]
-) -> None:
-    if wishes.search.plot is None and wishes.report is None:
-        return
-    from hogwild.report import Table, save_plot, write_report
-    from hogwild.report.cv import score_lines
+def _record(wishes: Any, estimator: Any, data: TrainingData, tried: Search, interrupted: bool) -> Record:
+    """Return the record of a search: of its best model, fitted to all rows, with its losses beside all others'."""
+    best, scores, judged = estimator.best_estimator_, {}, None
+    if isinstance(data, InMemory) and not interrupted:
+        from hogwild.report.judging import Sample
 
-    lines = score_lines(estimator.cv_results_, names, score)
-    written = []
-    if wishes.search.plot is not None:
-        save_plot(lines, wishes.search.plot)
-        written.append(("plot", str(wishes.search.plot)))
-    if wishes.report is not None:
-        parts = [Table("Settings tried", *table), lines, Table("Settings", ["", ""], [list(pair) for pair in settings])]
-        write_report(wishes.report, f"hogwild: {wishes.data}", parts)
-        written.append(("report", str(wishes.report)))
-    if not wishes.quiet:
-        print_pairs(written)
+        sample = Sample("training rows")
+        scorer = Scorer(best, str(wishes.data), sample=sample)
+        scorer.add(data.X, data.y, data.weights)
+        scores = {"training": scorer.result()}
+        judged = sample.judge(getattr(best, "classes_", None), hasattr(best, "predict_proba"))
+    return new_record(
+        f"hogwild: {wishes.data}",
+        epochs=[Epoch(number, loss) for number, loss in enumerate(estimator.loss_curve_, 1)],
+        loss_of="training, mean of all settings and folds",
+        interrupted=interrupted,
+        seconds={"training": float(estimator.seconds_)},
+        scores=named_scores(scores),
+        judged=judged,
+        search=tried,
+        **named_weights(best, data.rows, data.reader),
+    )

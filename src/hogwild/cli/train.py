@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from hogwild.cli.kept_options import HistoryPath, Report, Run, Tensorboard
 from hogwild.cli.options import (
     BadLines,
     Bits,
@@ -110,7 +111,10 @@ def command(
     ] = None,
     plot: Annotated[Path | None, typer.Option(help="Scores by alpha, .png or .svg.", show_default=False)] = None,
     seed: Annotated[int, typer.Option(metavar="N", callback=check_seed, help="Of the order of rows.")] = 0,
-    report: Annotated[Path | None, typer.Option(help="HTML page: curves, settings.", show_default=False)] = None,
+    report: Report = None,
+    run: Run = None,
+    tensorboard: Tensorboard = None,
+    history: HistoryPath = None,
     jobs: Jobs = None,
     quiet: Quiet = False,
     format: Format = "auto",
@@ -155,9 +159,9 @@ def command(
     Labels may be words, integers (classes) or other numbers (regression).
     Ctrl-C keeps the model.
     """
+    from hogwild.cli import training
     from hogwild.cli.memory import free_memory, parse_size
     from hogwild.cli.rows import Sources
-    from hogwild.cli.training import Search, Wishes, run
 
     alphas = numbers(alpha, "--alpha")
     eta0s = (None,) if eta0 is None else numbers(eta0, "--eta0", above_zero=True)
@@ -173,8 +177,8 @@ def command(
         raise typer.BadParameter(f"found {quantile:g}, expected a number between 0 and 1", param_hint="--quantile")
     if metric is not None and valid is None:
         raise typer.BadParameter("it is followed on validation rows: give --valid FILE", param_hint="--metric")
-    run(
-        Wishes(
+    training.run(
+        training.Wishes(
             data=Sources(
                 tuple(data),
                 format,
@@ -206,8 +210,11 @@ def command(
             resume=resume,
             seed=seed,
             report=report,
+            run=run,
+            tensorboard=tensorboard,
+            history=history,
             n_jobs=-1 if jobs is None else jobs,
             quiet=quiet,
-            search=Search(alphas, None if eta0 is None else eta0s, cv or 5, plot) if several else None,
+            search=training.Search(alphas, None if eta0 is None else eta0s, cv or 5, plot) if several else None,
         )
     )

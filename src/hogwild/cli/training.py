@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +15,18 @@ from hogwild import DivergedError, save
 from hogwild.cli.choices import choose_task, make_estimator
 from hogwild.cli.history import History
 from hogwild.cli.memory import shown_size
+from hogwild.cli.recording import check_kept, followers, keep, keeps_record, named_scores, named_weights, new_record
 from hogwild.cli.rows import FORMAT_KEY, Sources, batches_for, check_labels, open_as, say_bad_lines
-from hogwild.cli.scores import Scores, check_metric, summary
+from hogwild.cli.scores import Scorer, Scores, check_metric, summary
 from hogwild.cli.terminal import CommandError, check_output, live_line, print_pairs, print_table, say_warning
 from hogwild.cli.training_data import InCache, InMemory, Streamed, TrainingData, read_training_data
 from hogwild.data.batch import Batch
 from hogwild.estimators.threads import MIN_ROWS
+from hogwild.report.record import Epoch
+
+if TYPE_CHECKING:
+    from hogwild.report.judged import Judged
+    from hogwild.report.record import Record
 
 ENOUGH = 50_000_000  # bytes of text for which a rate of reading says something
 STRONG = 1_000  # alpha x rows from which on the penalty outweighs what the rows say
@@ -56,6 +61,9 @@ class Wishes:
     resume: bool
     seed: int
     report: Path | None
+    run: Path | None
+    tensorboard: Path | None
+    history: Path | None
     n_jobs: int
     quiet: bool
     search: Search | None = None
@@ -74,8 +82,7 @@ class Search:
 def run(wishes: Wishes) -> None:
     """Train as `wishes` says."""
     check_output(wishes.model)
-    if wishes.report is not None:
-        check_report(wishes.report)
+    check_kept(wishes)
     if wishes.search is not None:
         from hogwild.cli.searching import check_search
 
@@ -102,7 +109,7 @@ def run(wishes: Wishes) -> None:
     if wishes.search is not None:
         from hogwild.cli.searching import search
 
-        search(wishes, data, classes, why)
+        search(wishes, data, classes, why, reading_seconds)
         return
     estimator = make_estimator(wishes, classifies, classes)
     history = History(estimator, check_metric(wishes.metric, classifies), wishes.patience if wishes.valid else None)
@@ -118,22 +125,24 @@ def run(wishes: Wishes) -> None:
         )
     if data.has_fields:
         say_warning(f"{wishes.data}: the rows have fields, which a linear model does not use: they are left out")
-    interrupted = _fit(estimator, history, data, wishes.quiet)
+    with followers(wishes) as history.followers:
+        interrupted = _fit(estimator, history, data, wishes.quiet)
     if isinstance(data, Streamed):
         say_bad_lines(data.rows, str(wishes.data))
     rows = data.n_rows or history.rows // max(1, len(estimator.loss_curve_))
     extra = {"source": str(wishes.data), "rows": rows, FORMAT_KEY: data.reader, "interrupted": interrupted}
     save(estimator, wishes.model, extra=extra, arrays=data.arrays)
     if interrupted:
+        if keeps_record(wishes):
+            outcome = _outcome(estimator, history, data, reading_seconds, wishes.model)
+            pairs, seconds = (settings, outcome), _seconds(estimator, history, reading_seconds)
+            keep(wishes, record_of(wishes, estimator, data, history, *pairs, seconds=seconds, interrupted=True))
         raise KeyboardInterrupt(
             f"interrupted in epoch {len(estimator.loss_curve_)}: the model so far is in {wishes.model}"
         )
-    if wishes.quiet and wishes.report is None:
+    if wishes.quiet and not keeps_record(wishes):
         return
-    columns = {"training": data.score(estimator)}
-    if wishes.valid is not None:
-        columns["validation"] = history.score_validation()
-    columns = {name: scores for name, scores in columns.items() if scores is not None}
+    columns, judged = _scored(wishes, estimator, data, history)
     if "training" in columns and _worse_than_a_constant(columns["training"]):
         say_warning(
             "the model does worse on its own training rows than a constant: a smaller --eta0, a smaller --alpha or "
@@ -144,10 +153,34 @@ def run(wishes: Wishes) -> None:
         if columns:
             print_table(*summary(columns))
         print_pairs(trained)
-    if wishes.report is not None:
-        _write_report(wishes, [*settings, *trained], columns, history)
-        if not wishes.quiet:
-            print_pairs([("report", str(wishes.report))])
+    if keeps_record(wishes):
+        seconds = _seconds(estimator, history, reading_seconds)
+        found = {"scores": named_scores(columns), "judged": judged, "seconds": seconds}
+        keep(wishes, record_of(wishes, estimator, data, history, settings, trained, **found))
+
+
+def _scored(
+    wishes: Wishes, estimator: Any, data: TrainingData, history: History
+) -> tuple[dict[str, Scores], Judged | None]:
+    """Return the scores of all rows, and the curves of validation rows, or training rows where there are none."""
+    sample = None
+    if keeps_record(wishes):
+        from hogwild.report.judging import Sample
+
+        sample = Sample("validation rows" if wishes.valid else "training rows")
+    columns: dict[str, Scores | None] = {}
+    if sample is not None and wishes.valid is None and isinstance(data, InMemory):
+        scorer = Scorer(estimator, str(wishes.data), sample=sample)
+        scorer.add(data.X, data.y, data.weights)
+        columns["training"] = scorer.result()
+    else:
+        columns["training"] = data.score(estimator)
+    if wishes.valid is not None:
+        columns["validation"] = history.score_validation(sample=sample)
+    judged = None
+    if sample is not None:
+        judged = sample.judge(getattr(estimator, "classes_", None), hasattr(estimator, "predict_proba"))
+    return {name: scores for name, scores in columns.items() if scores is not None}, judged
 
 
 def _validation_rows(
@@ -171,19 +204,14 @@ def _validation_rows(
     return lambda: iter(kept)
 
 
-def check_report(path: Path) -> None:
-    """Fail now rather than after the training."""
-    check_output(path)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise CommandError("--report draws with Matplotlib, which is not installed: pip install hogwild[report]")
-
-
 def _fit(estimator: Any, history: History, data: TrainingData, quiet: bool) -> bool:
     """Fit; returns whether Ctrl-C ended it early."""
     try:
         with live_line("preparing (the first run compiles)", quiet) as history.line:
+            began = time.perf_counter()
             with contextlib.suppress(ValueError):  # whatever is wrong with the rows, the fit itself will say it
                 data.warm_up(estimator)
+            history.preparing_seconds = time.perf_counter() - began
             with history.following():
                 data.fit(estimator)
     except KeyboardInterrupt:
@@ -268,27 +296,40 @@ def _outcome(
     ]
 
 
-def _write_report(
-    wishes: Wishes, settings: list[tuple[str, str]], columns: dict[str, Scores], history: History
-) -> None:
-    from hogwild.report import Lines, Table, write_report
+def _seconds(estimator: Any, history: History, reading_seconds: float) -> dict[str, float]:
+    """Return what took how long; what takes no time is left out."""
+    stepping, waiting = estimator.step_seconds_, getattr(estimator, "wait_seconds_", 0.0)
+    found = {
+        "reading": reading_seconds,
+        "preparing, compiling": history.preparing_seconds,
+        "stepping": stepping,
+        "waiting for rows": waiting,
+        "validating": history.aside,
+        "the rest of training": history.seconds - stepping - waiting,
+    }
+    return {name: float(seconds) for name, seconds in found.items() if seconds > 0}
 
-    epochs = [epoch.number for epoch in history.epochs]
-    curves = {"training, each row before its own step": (epochs, [epoch.loss for epoch in history.epochs])}
-    parts = [Table("Result", *summary(columns))] if columns else []
-    parts.append(Lines("Loss by epoch", "epoch", "mean loss", curves))
-    points = history.progressive_curve
-    if len(points) > 1:
-        line = {"each row before its own step": ([rows for rows, _ in points], [loss for _, loss in points])}
-        parts.append(Lines("Progressive loss", "rows", "mean loss since the point before", line))
-    if history.validates and history.follows_loss:
-        curves["validation"] = history.validation_curve
-    elif history.validates:
-        name = history.metric_name
-        parts.append(Lines(f"Validation: {name} by epoch", "epoch", name, {"validation": history.validation_curve}))
-    rates = (epochs, [epoch.rows_per_second for epoch in history.epochs])
-    parts += [
-        Lines("Throughput", "epoch", "rows/s", {"rows/s": rates}, from_zero=True),
-        Table("Settings", ["", ""], [list(pair) for pair in settings]),
-    ]
-    write_report(wishes.report, f"hogwild: {wishes.data}", parts)
+
+def record_of(
+    wishes: Wishes,
+    estimator: Any,
+    data: TrainingData,
+    history: History,
+    settings: list[tuple[str, str]],
+    outcome: list[tuple[str, str]],
+    **found: Any,
+) -> Record:
+    """Return the record of a fit; `found` are fields of it by name."""
+    losses, first = estimator.loss_curve_, history.epochs[0].number if history.epochs else 1
+    before = [Epoch(number, loss) for number, loss in enumerate(losses[: first - 1], 1)]  # of the run that is resumed
+    return new_record(
+        f"hogwild: {wishes.data}",
+        settings=settings,
+        outcome=outcome,
+        epochs=[*before, *history.epochs],
+        metric=history.metric_name if history.validates else "",
+        metric_is_loss=history.validates and history.follows_loss,
+        progressive=[(rows, loss) for rows, loss in history.progressive_curve],
+        **named_weights(estimator, data.rows, data.reader),
+        **found,
+    )

@@ -53,7 +53,7 @@ def command_line() -> str:
     import shlex
 
     program = os.path.basename(sys.argv[0])
-    return shlex.join([program if program != "__main__.py" else "hogwild", *sys.argv[1:]])
+    return shlex.join([program if program not in ("__main__.py", "main.py") else "hogwild", *sys.argv[1:]])
 
 
 @functools.cache

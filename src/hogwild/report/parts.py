@@ -36,12 +36,15 @@ class Table(NamedTuple):
     rows : sequence of sequence of str
     note : str
         Below it: where the figures come from.
+    shades : sequence of sequence of float, optional
+        For each row, how dark the cells after the first are, 0 to 1.
     """
 
     heading: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    shades: Sequence[Sequence[float]] | None = None
 
 
 class Lines(NamedTuple):
@@ -62,6 +65,8 @@ class Lines(NamedTuple):
         Names of lines that are there to compare with: an ideal, a bound.
     dots : sequence of str
         Names of points that no line joins.
+    filled : sequence of str
+        Names of lines that are drawn as steps, with the area below them filled: shares of what falls into bins.
     """
 
     heading: str
@@ -74,6 +79,7 @@ class Lines(NamedTuple):
     log_y: bool = False
     dashed: Sequence[str] = ()
     dots: Sequence[str] = ()
+    filled: Sequence[str] = ()
 
 
 class Bars(NamedTuple):
@@ -83,7 +89,7 @@ class Bars(NamedTuple):
     ----------
     heading, x_label : str
     bars : mapping of str to float
-        Name: length, from top to bottom.
+        Name: length, from top to bottom; to the left where it is negative.
     """
 
     heading: str
@@ -100,12 +106,15 @@ class Groups(NamedTuple):
     groups : mapping of str to mapping of str to float
         Name of the group, from left to right: name of the series and height. A series may be missing in a group.
     log_y : bool
+    stacked : bool
+        Whether the bars of a group stand on each other: parts of a whole.
     """
 
     heading: str
     y_label: str
     groups: Mapping[str, Mapping[str, float]]
     log_y: bool = False
+    stacked: bool = False
 
 
 Plot = Lines | Bars | Groups
