@@ -62,4 +62,4 @@ docs: $(SETUP) ## build the documentation strictly
 	$(BIN)/mkdocs build --strict
 
 clean: ## remove what the targets made
-	rm -rf $(VENV) site
+	rm -rf $(VENV) site tests/report/node_modules
