@@ -3,6 +3,7 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from hogwild.experiments.findings import (
@@ -19,14 +20,18 @@ from hogwild.experiments.writing import FILE, read_findings, report_parts, shown
 from hogwild.report import Bars, Chapter, Groups, Lines, Table
 
 TABLE = Measured(
-    "times", "Times", {"engine": "", "time, s": ".2f", "rows": ",d"}, [["shared", 1.23456, 1000], ["a,b", None, 2]], "n"
+    "times",
+    "Times",
+    {"engine": "", "time, s": ".2f", "rows": ",d"},
+    [["shared", 1.23456, 1000], ["a,b", None, np.int64(2)]],
+    "n",
 )
 FINDINGS = Findings(
     [
         Remark("What comes next."),
         TABLE,
         Published("times", "A, B, 2011", ["engine", "s"], [["locks", "9"]]),
-        Picture("speed", Lines("Speed", "threads", "times", {"a": ([1, 2], [1.0, 1.9])}, dashed=["a"])),
+        Picture("speed", Lines("Speed", "threads", "times", {"a": ([1, 2], np.array([1.0, 1.9]))}, dashed=["a"])),
         Picture("bars", Bars("Bars", "s", {"a": 1.0})),
         Picture("groups", Groups("Groups", "s", {"g": {"a": 1.0, "b": 2.0}})),
     ],
@@ -63,7 +68,7 @@ def test_cells_are_shown_as_their_column_says():
 def test_what_is_read_again_is_what_was_told(folder):
     told = report_parts(EXPERIMENT.title, EXPERIMENT.about, ABOUT, FINDINGS)
     again = read_findings(folder)
-    assert json.dumps(again) == json.dumps(told)
+    assert json.dumps(again) == json.dumps(told, default=np.ndarray.tolist)
     assert isinstance(again[0], Chapter) and [type(part) for part in again] == [type(part) for part in told]
     published = next(part for part in again if isinstance(part, Table) and part.heading.startswith("Published"))
     assert published.note == "Source: A, B, 2011"

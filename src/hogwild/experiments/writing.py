@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hogwild.data.files import write_whole
 from hogwild.experiments.findings import Cell, Experiment, Findings, Measured, Picture, Published, Remark, Statement
 from hogwild.report import parts, save_plot
@@ -59,7 +61,7 @@ def write_findings(experiment: Experiment, findings: Findings, about: dict[str, 
         "statements": [each._asdict() for each in findings.statements],
     }
     with write_whole(folder / FILE) as file:
-        file.write(json.dumps(record, indent=1).encode())
+        file.write(json.dumps(record, indent=1, default=_plain).encode())
 
 
 def report_parts(title: str, about: str, environment: dict[str, str], findings: Findings) -> list[parts.Part]:
@@ -115,6 +117,13 @@ def _packed(part: Any) -> dict[str, Any]:
     if isinstance(part, Picture):
         fields["plot"] = _packed(part.plot)
     return {"kind": type(part).__name__, **fields}
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy's arrays and numbers into Python's."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    raise TypeError(f"found a {type(value).__name__} in findings, expected numbers and texts")
 
 
 def _unpacked(record: dict[str, Any]) -> Any:
