@@ -34,6 +34,7 @@ tbody th { font-weight: normal; color: #555; }
 table.facts td { overflow-wrap: anywhere; }
 table.numbers td, table.numbers thead th:not(:first-child) { text-align: right; padding-left: .75rem; }
 table.numbers td.words, table.numbers thead th.words { text-align: left; }
+table.numbers td.short { white-space: nowrap; }
 table.told tbody th { width: 60%; }
 table.shaded { font-size: .75rem; }
 table.shaded th:first-child { white-space: nowrap; }
@@ -72,6 +73,7 @@ footer { margin-top: 2rem; color: #666; font-size: .85rem; }
 """.strip()
 _TOLD = 40  # characters from which on the first column holds sentences
 _NUMBER = re.compile(r"[-+<>~\u2212]?[\d.]")
+_SHORT = 12  # characters of numbers that stay in one line
 _TITLE = 70  # characters that a window's title has room for
 SHADES, LONG = 9, 25  # darkest class of a cell; rows of a table that may be torn over pages
 
@@ -150,11 +152,11 @@ def _section(part: Part, prefix: str, level: int) -> str:
 
 
 def _table(table: Table) -> str:
-    head, kind, words = "", "facts", [False] * max(map(len, [table.columns, *table.rows]))
+    head, kind, kinds = "", "facts", [""] * max(map(len, [table.columns, *table.rows]))
     if any(table.columns):
-        words = [_in_words([row[k] for row in table.rows if k < len(row)]) for k in range(len(words))]
+        kinds = [_kind([row[k] for row in table.rows if k < len(row)]) for k in range(len(kinds))]
         cells = "".join(
-            f'<th scope="col"{_class("words" if k and words[k] else "")}>{_text(column)}</th>'
+            f'<th scope="col"{_class("words" if k and kinds[k] == "words" else "")}>{_text(column)}</th>'
             if column
             else "<td></td>"
             for k, column in enumerate(table.columns)
@@ -167,8 +169,7 @@ def _table(table: Table) -> str:
     rows = "\n".join(
         f'<tr><th scope="row">{_text(first)}</th>'
         + "".join(
-            f"<td{_class(_shade(table, row, k - 1) or ('words' if words[k] else ''))}>{_text(cell)}</td>"
-            for k, cell in enumerate(rest, 1)
+            f"<td{_class(_shade(table, row, k - 1) or kinds[k])}>{_text(cell)}</td>" for k, cell in enumerate(rest, 1)
         )
         + "</tr>"
         for row, (first, *rest) in enumerate(table.rows)
@@ -177,10 +178,12 @@ def _table(table: Table) -> str:
     return f'<div class="wide"><table class="{kind}">\n{head}<tbody>\n{rows}\n</tbody>\n</table></div>{note}'
 
 
-def _in_words(cells: Sequence[str]) -> bool:
-    """Whether a column holds texts rather than numbers."""
+def _kind(cells: Sequence[str]) -> str:
+    """Class of a column: of texts, of short numbers, which are not broken at a minus, or of long ones."""
     told = [cell for cell in cells if cell and cell != "-"]
-    return sum(not _NUMBER.match(cell) for cell in told) * 2 > len(told)
+    if sum(not _NUMBER.match(cell) for cell in told) * 2 > len(told):
+        return "words"
+    return "short" if told and max(map(len, told)) <= _SHORT else ""
 
 
 def _class(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import textwrap
 import warnings
 from collections.abc import Sequence
 from html import escape
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 5.6, 3.2  # inches, of a file
 PAGE_WIDTH = 5.0  # narrower, so that letters stay readable where a phone shrinks the page
 MOST_INSIDE = 3  # lines whose legend stands within the axes, where it seldom hides anything
+WIDE_TITLE = 54  # characters of a file's title that have room in a line
 MOST_TICKS = 7  # numbers of points that are named one by one along a short logarithmic axis
 LONGEST = 34  # characters of a name
 # told apart on grey paper and by most colour-blind; each with a marker of its own
@@ -86,7 +88,7 @@ def save_plot(part: Plot, path: str | os.PathLike[str]) -> None:
 
     with matplotlib.rc_context(STYLE), write_whole(path) as file:
         figure, axes = _drawn(part, WIDTH)
-        axes.set_title(_name(part.heading, 80), fontsize=12)
+        axes.set_title(textwrap.fill(_name(part.heading, 100), WIDE_TITLE), fontsize=12)
         figure.savefig(file, format=kind, dpi=200, metadata={"Software": None} if kind == "png" else {"Date": None})
 
 
