@@ -20,17 +20,6 @@ from hogwild.report.history import Curves
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(autouse=True)
-def no_window():
-    before = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    from matplotlib import pyplot
-
-    pyplot.close("all")
-    matplotlib.use(before)
-
-
 @pytest.fixture(scope="module")
 def data():
     return make_rcv1_like(1_500, 60, random_state=0)

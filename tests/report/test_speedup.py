@@ -15,17 +15,6 @@ matplotlib = pytest.importorskip("matplotlib")
 TIMES = {"replicas": {4: [0.5, 0.6, 0.4], 1: [2.0, 2.2, 1.8], 2: 1.0}, "locked": {1: 2.0, 2: 4.0}}
 
 
-@pytest.fixture(autouse=True)
-def no_window():
-    before = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    from matplotlib import pyplot
-
-    pyplot.close("all")
-    matplotlib.use(before)
-
-
 def test_medians_over_one_thread_of_the_same_engine():
     display = SpeedupDisplay(TIMES).plot()
     assert display.speedups_ == {"replicas": {1: 1.0, 2: 2.0, 4: 4.0}, "locked": {1: 1.0, 2: 0.5}}

@@ -13,17 +13,6 @@ from hogwild.engine.trace import LONGEST, Trace
 matplotlib = pytest.importorskip("matplotlib")
 
 
-@pytest.fixture(autouse=True)
-def no_window():
-    before = matplotlib.get_backend()
-    matplotlib.use("Agg")
-    yield
-    from matplotlib import pyplot
-
-    pyplot.close("all")
-    matplotlib.use(before)
-
-
 def make_trace(n=3_000, longest=40):
     rng = np.random.default_rng(0)
     updates = (1e5 / np.arange(1, n + 1)).astype(np.int64)

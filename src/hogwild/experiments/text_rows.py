@@ -59,7 +59,8 @@ def _rcv1(setting: Setting) -> Documents:
     return Documents(X[TEST_ROWS:], y[TEST_ROWS:], X[:TEST_ROWS], y[:TEST_ROWS], about)
 
 
-def _files(setting: Setting) -> Documents:
+def read_files(setting: Setting) -> list[tuple[Any, np.ndarray]]:
+    """Read one svmlight file or two, training and test: rows of one width, and labels."""
     if len(setting.data) > 2:
         raise ValueError(f"found {len(setting.data)} files of data, expected one or two: training and test")
     read = []
@@ -69,6 +70,11 @@ def _files(setting: Setting) -> Documents:
     width = max(X.shape[1] for X, _ in read)
     for X, _ in read:
         X.resize(X.shape[0], width)
+    return read
+
+
+def _files(setting: Setting) -> Documents:
+    read = read_files(setting)
     (X, labels), (X_test, test_labels) = read[0], read[-1]
     classes = np.unique(labels)
     if len(classes) != 2:
@@ -78,7 +84,5 @@ def _files(setting: Setting) -> Documents:
         order = np.random.default_rng(setting.seed).permutation(X.shape[0])
         test, train = np.sort(order[: len(order) // 10]), np.sort(order[len(order) // 10 :])
         X, y, X_test, y_test = X[train], y[train], X[test], y[test]
-    about = (
-        f"{', '.join(setting.data)}: {X.shape[0]:,} rows to train on, {X_test.shape[0]:,} to test, {width:,} features"
-    )
-    return Documents(X, y, X_test, y_test, about)
+    sizes = f"{X.shape[0]:,} rows to train on, {X_test.shape[0]:,} to test, {X.shape[1]:,} features"
+    return Documents(X, y, X_test, y_test, f"{', '.join(setting.data)}: {sizes}")

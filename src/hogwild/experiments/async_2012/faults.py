@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from hogwild.cluster.consistency import ASP, BSP, SSP, Consistency
+from hogwild.cluster.consistency import ASP, BSP, SSP
 from hogwild.cluster.simulation.faults import Planned
 from hogwild.cluster.simulation.job import Simulation, simulate
-from hogwild.cluster.simulation.real import RealJob
-from hogwild.cluster.simulation.scenario import Scenario
 from hogwild.experiments.async_2012.curves import rows_until
-from hogwild.experiments.async_2012.problem import EPOCHS, JUDGES, Problem
+from hogwild.experiments.async_2012.jobs import SECONDS, WORKERS, make_job, run_job
+from hogwild.experiments.async_2012.problem import Problem
 from hogwild.experiments.findings import Findings, Measured, Picture, Remark, Setting, Statement
 from hogwild.report.parts import Lines
 
-WORKERS, SHARDS, SECONDS = 16, 2, 60.0
 KILLED_AT, TIMEOUT = 15.0, 10.0  # when workers die, and after how much silence they count as lost
 KILLED = ("worker/3", "worker/7")
+POINTS = 20  # of a curve
+DEATHS = {"told": 0.0, "timeout": TIMEOUT, "heartbeat": 1.0}  # nobody tells of a death: only silence does
 RESTARTED, RESTARTED_AT, AWAY = "worker/5", 36.0, 4.0
 POLICIES = (BSP, SSP(3), ASP)
 CRASHES_WORKERS, CRASHES, JOINS = 100, 1.0, 0.7  # the counted run; crashes and joins a second over the whole cluster
@@ -24,14 +24,14 @@ CRASHES_WORKERS, CRASHES, JOINS = 100, 1.0, 0.7  # the counted run; crashes and 
 
 def run(setting: Setting, problem: Problem) -> Findings:
     """Run the part."""
-    job = RealJob(problem.estimator(2 * EPOCHS), (problem.X, problem.y), shards=SHARDS, workers=WORKERS, judges=JUDGES)
+    job = make_job(problem)
     runs: dict[str, Simulation] = {}
     try:
         for policy in POLICIES:
             setting.say(f"workers are killed, {policy}")
-            runs[repr(policy)] = _simulate(job, problem, policy, planned=_plan())
+            runs[repr(policy)] = run_job(job, problem, policy, POINTS, planned=_plan(), **DEATHS)
         setting.say("the same, undisturbed")
-        undisturbed = _simulate(job, problem, ASP)
+        undisturbed = run_job(job, problem, ASP, POINTS, **DEATHS)
     finally:
         job.close()
     setting.say("killing workers again and again")
@@ -58,22 +58,6 @@ def _plan() -> tuple[Planned, ...]:
         Planned(KILLED_AT, "leave", KILLED),
         Planned(RESTARTED_AT, "crash", (RESTARTED,), AWAY),
     )
-
-
-def _simulate(job: RealJob, problem: Problem, policy: Consistency, planned: tuple[Planned, ...] = ()) -> Simulation:
-    scenario = Scenario(
-        workers=WORKERS,
-        shards=SHARDS,
-        consistency=policy,
-        phase_rows=problem.phase_rows,
-        rate=problem.phase_rows * problem.phases / SECONDS,
-        noise=0.1,
-        planned=planned,
-        told=0.0,  # nobody tells of a death: only silence does
-        timeout=TIMEOUT,
-        heartbeat=1.0,
-    )
-    return simulate(job=job, scenario=scenario, until=SECONDS, points=40)
 
 
 def _crash_often() -> Simulation:

@@ -6,17 +6,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from hogwild.cluster.consistency import ASP, BSP, SSP, Consistency
-from hogwild.cluster.simulation.job import Simulation, simulate
-from hogwild.cluster.simulation.real import RealJob
-from hogwild.cluster.simulation.scenario import Scenario
+from hogwild.cluster.consistency import ASP, BSP, SSP
+from hogwild.cluster.simulation.job import Simulation
 from hogwild.experiments.async_2012.curves import loss_by_updates, loss_curve, rows_until, staleness_at, time_to
-from hogwild.experiments.async_2012.problem import EPOCHS, JUDGES, Problem
+from hogwild.experiments.async_2012.jobs import SECONDS, SHARDS, WORKERS, make_job, run_job
+from hogwild.experiments.async_2012.problem import Problem
 from hogwild.experiments.findings import Findings, Measured, Picture, Remark, Setting, Statement
 from hogwild.report.parts import Lines
 
-WORKERS, SHARDS = 16, 2
-SECONDS = 60.0  # of virtual time; a worker that nothing disturbs finishes `Problem.phases` phases in it
 POINTS = 32  # of a curve
 POLICIES = (BSP, SSP(1), SSP(3), SSP(10), SSP(100), ASP)
 SHOWN = ("BSP", "SSP(1)", "SSP(3)", "SSP(10)", "ASP")  # SSP(100) lies on ASP
@@ -35,16 +32,15 @@ def run(setting: Setting, problem: Problem) -> Findings:
     """Run the part."""
     phase_rows, phase_seconds = problem.phase_rows, SECONDS / problem.phases
     runs: Runs = {}
-    # a worker that nothing disturbs would be through with its rows in SECONDS: with twice the epochs none runs out
-    job = RealJob(problem.estimator(2 * EPOCHS), (problem.X, problem.y), shards=SHARDS, workers=WORKERS, judges=JUDGES)
+    job = make_job(problem)
     try:
         for situation, changes in SITUATIONS.items():
             changes = {**changes, "stall_seconds": phase_seconds * changes.get("stall_seconds", 0.0)}
             for policy in POLICIES:
                 setting.say(f"{situation}, {policy}")
-                runs[situation, repr(policy)] = _simulate(job, problem, policy, leases=False, **changes)
+                runs[situation, repr(policy)] = run_job(job, problem, policy, POINTS, leases=False, **changes)
         setting.say("one worker 4x slower, its rows leased to others")
-        leased = _simulate(job, problem, BSP, leases=True, **SITUATIONS[SLOW])
+        leased = run_job(job, problem, BSP, POINTS, leases=True, **SITUATIONS[SLOW])
     finally:
         job.close()
     parts = [
@@ -60,21 +56,6 @@ def run(setting: Setting, problem: Problem) -> Findings:
         Picture("loss-by-updates", _loss_by_updates(runs, phase_rows)),
     ]
     return Findings(parts, _statements(runs, leased, phase_rows))
-
-
-def _simulate(job: RealJob, problem: Problem, policy: Consistency, *, leases: bool, **changes: object) -> Simulation:
-    scenario = Scenario(
-        workers=WORKERS,
-        shards=SHARDS,
-        consistency=policy,
-        phase_rows=problem.phase_rows,
-        rate=problem.phase_rows * problem.phases / SECONDS,
-        noise=0.1,
-        leases=leases,
-        **changes,
-    )
-    # `points` are for all epochs of the estimator: twice as many as fit into SECONDS
-    return simulate(job=job, scenario=scenario, until=SECONDS, points=2 * POINTS)
 
 
 def work(runs: Runs, situation: str, policy: str) -> float:

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse as sp
 
-import hogwild.data
 from hogwild.experiments.findings import Setting
+from hogwild.experiments.text_rows import read_files
 from hogwild.online.datum import Column, Datum
 
 N_FEATURES, N_CLASSES = 20_000, 20
@@ -98,15 +98,7 @@ def make_documents(n_rows: int, seed: int) -> tuple[sp.csr_matrix, np.ndarray]:
 
 
 def _read(setting: Setting) -> Stream:
-    if len(setting.data) > 2:
-        raise ValueError(f"found {len(setting.data)} files of data, expected one or two: to learn and to test on")
-    read = []
-    for name in setting.data:
-        setting.say(f"reading {name}")
-        read.append(hogwild.data.load_svmlight(name))
-    width = max(X.shape[1] for X, _ in read)
-    for X, _ in read:
-        X.resize(X.shape[0], width)
+    read = read_files(setting)
     if read[0][0].shape[0] < LEAST_ROWS:
         raise ValueError(f"{setting.data[0]}: found {read[0][0].shape[0]} rows, expected at least {LEAST_ROWS}")
     classes = np.unique(np.concatenate([labels for _, labels in read]))
