@@ -69,7 +69,12 @@ def described() -> list[str]:
 def test_the_reference_has_each_public_name_once(package):
     module, found = importlib.import_module(package), described()
     for name in module.__all__:
-        thing = getattr(module, name)
+        try:
+            thing = getattr(module, name)
+        except ModuleNotFoundError as error:  # of an extra that is not installed
+            if str(error.name).startswith("hogwild"):
+                raise
+            continue
         if hasattr(thing, "__qualname__"):
             assert found.count(f"{thing.__module__}.{thing.__qualname__}") == 1, name
         elif name != "__version__":

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hogwild.report import Bars, Groups, Lines, save_plot
-from hogwild.report.plots import _drawn
+from hogwild.report.plots import WIDTH, _drawn
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -40,7 +40,7 @@ def test_it_is_drawn(name, tmp_path):
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_legends_leave_room(name):
-    figure, axes = _drawn(PLOTS[name])
+    figure, axes = _drawn(PLOTS[name], WIDTH)
     figure.draw_without_rendering()
     legend = axes.get_legend()
     if legend is not None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hogwild import SGDClassifier
+from hogwild.cli.recording import check_report
 from hogwild.cli.terminal import live_line, print_table
-from hogwild.cli.training import check_report
 from hogwild.data.python_sources import Corpus, load_python_sources
 from hogwild.estimators.threads import resolve_n_jobs
 
