@@ -126,7 +126,7 @@ def rivals(headlines: list[dict[str, Any]]) -> str:
         ours = [f"{name}: {_amount(value, each['unit'])}" for name, value in each["ours"].items()]
         ratios = [f"{_ratio(each, value):.1f} x" for value in each["ours"].values()]
         theirs = _amount(each["theirs"], each["unit"])
-        lines.append(f"| {each['task']} | {each['rival']} | {theirs} | {', '.join(ours)} | {', '.join(ratios)} |")
+        lines.append(f"| {each['task']} | {each['rival']} | {theirs} | {'<br>'.join(ours)} | {'<br>'.join(ratios)} |")
     return "\n".join(lines)
 
 

@@ -53,7 +53,7 @@ def test_each_picture_is_shown_on_a_page_and_exists():
         for name in re.findall(r"!\[[^\]]*\]\(([^)#]+\.(?:svg|png))\)", page.read_text())
     }
     assert all(path.exists() for path in shown), shown
-    assert set((DOCS / "pictures").iterdir()) <= shown
+    assert {*(DOCS / "pictures").iterdir(), *(DOCS / "measured").iterdir()} <= shown
 
 
 # ---------------------------------------------------------------------------------------------------- reference
