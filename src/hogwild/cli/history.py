@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,6 +55,7 @@ class Epochs:
     def note(self, progress: Progress, validate: Callable[[], tuple[str, float | None]] | None = None) -> None:
         """Note a slice; at the end of an epoch `validate` gives the name and value of a score."""
         self.rows, self.seconds = progress.rows, progress.seconds - self.aside
+        progress = replace(progress, seconds=self.seconds)  # followers are told the time without the validation
         if self._last is None:  # a run that is gone on with begins in the middle
             self._last = (0, 0.0) if progress.epoch == 1 else (self.rows, self.seconds)
         self._add_point(progress)

@@ -24,7 +24,7 @@ class TensorBoard(Follower):
 
     Scalars by rows: ``loss/recent``, the mean progressive loss since the last point of the progressive curve, and
     ``rows_per_second``. By epochs: ``loss/epoch``, the mean progressive loss of the epoch, and ``validation/NAME`` for
-    each score.
+    each score (``validation_NAME`` likewise), ``eta`` for the step size.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ class TensorBoard(Follower):
             if ends:
                 self._add("loss/epoch", progress.loss, epoch)
             for name, value in scores.items():
-                self._add("validation/" + re.sub(r"[^-\w./]", "_", name), value, epoch)
+                self._add(_tag(name), value, epoch)
             if (ends or scores) and time.monotonic() >= self._flush_at:
                 self._writer.flush()
                 self._flush_at = time.monotonic() + min(self._every, _FLUSH_SECONDS)
@@ -131,3 +131,10 @@ class TensorBoard(Follower):
             self._writer.close()
         except OSError as error:
             raise self._failed(error) from error
+
+
+def _tag(name: str) -> str:
+    """Where a score is shown: beside the others of the validation rows, the step size by itself."""
+    if name == "eta":
+        return name
+    return "validation/" + re.sub(r"[^-\w./]", "_", name.removeprefix("validation_"))
