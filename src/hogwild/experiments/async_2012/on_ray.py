@@ -147,7 +147,8 @@ def _slowed(problem: Problem, consistency: str, staleness: int | None) -> float:
             random_state=0,
             callback=lambda progress: seen.append((progress.seconds, progress.rows)),
         )
-    half = next(k for k, (_, batches) in enumerate(seen) if batches >= BATCHES // 2)
+    n_batches = n_rows // BATCH_ROWS
+    half = next((k for k, (_, batches) in enumerate(seen) if batches >= n_batches // 2), len(seen) - 1)
     (began, first), (ended, last) = seen[0], seen[half]
     return (last - first) * BATCH_ROWS / max(ended - began, 1e-9)
 
