@@ -1,5 +1,6 @@
 """`hogwild report`, and what `--run`, `--report`, `--tensorboard` and `--history` of training keep."""
 
+import importlib.util
 import os
 import signal
 import sys
@@ -277,3 +278,11 @@ def test_a_job_on_a_cluster(tmp_path):
     assert len(record.epochs) == 2 and record.judged.binary
     assert 1 <= len(record.cluster.workers) <= 2  # a worker that starts late may find no rows left
     assert "Time of the workers" in (tmp_path / "r.html").read_text()
+
+
+def test_without_tensorboardx_nothing_is_read(tmp_path, monkeypatch):
+    found = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tensorboardX" else found(name))
+    (tmp_path / "broken.svm").write_text("no rows at all")
+    message = error("train", tmp_path / "broken.svm", "-m", tmp_path / "m", "--tensorboard", tmp_path / "tb")
+    assert "pip install hogwild[tensorboard]" in message and not (tmp_path / "tb").exists()

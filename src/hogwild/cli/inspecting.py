@@ -10,6 +10,7 @@ import numpy as np
 
 from hogwild.cli.rows import Opened, Sources, open_like, open_model
 from hogwild.cli.terminal import CommandError, print_pairs, print_table
+from hogwild.report.weights import largest
 
 _MOST_CLASSES = 20  # named in a line
 
@@ -37,15 +38,8 @@ def _names(model: Opened, weights: np.ndarray, top: int, sources: tuple[str, ...
     if not isinstance(rows, TextRows):
         raise CommandError(f"{sources[0]}: found no text, expected the rows that the model was trained on as text")
     signs = (1, -1) if len(weights) == 1 else (1,)
-    shown = {int(j) for row in weights for sign in signs for j in _largest(sign * row, top) if row[j]}
+    shown = {int(j) for row in weights for sign in signs for j in largest(sign * row, top) if row[j]}
     return recover_names(rows, np.array(sorted(shown), np.int64))
-
-
-def _largest(row: np.ndarray, top: int) -> np.ndarray:
-    """Places of the largest weights, in descending order."""
-    top = min(top, len(row))
-    largest = np.argpartition(row, len(row) - top)[len(row) - top :]
-    return largest[np.argsort(-row[largest], kind="stable")]
 
 
 def _sparse_free(model: Opened) -> np.ndarray:
@@ -117,5 +111,5 @@ def _heaviest(model: Opened, weights: np.ndarray, top: int) -> Iterator[list[str
 def _line(model: Opened, row: np.ndarray, top: int, sign: int = 1) -> str:
     first, known = model.first_index, getattr(model.estimator, "feature_names_in_", None)
     names = model.names if known is None else dict(enumerate(known))
-    texts = (f"{names.get(j, j + first)}:{sign * row[j]:.4g}" for j in _largest(row, top).tolist() if row[j] > 0)
+    texts = (f"{names.get(j, j + first)}:{sign * row[j]:.4g}" for j in largest(row, top).tolist() if row[j] > 0)
     return "  ".join(texts) or "-"

@@ -42,6 +42,10 @@ def check_kept(wishes: Any) -> None:
     for option, folder in (("--run", wishes.run), ("--tensorboard", wishes.tensorboard)):
         if folder is not None and folder.exists() and not folder.is_dir():
             raise CommandError(f"{option} {folder}: found a file, expected a folder or nothing")
+    if wishes.tensorboard is not None and importlib.util.find_spec("tensorboardX") is None:
+        raise CommandError(
+            "--tensorboard writes with tensorboardX, which is not installed: pip install hogwild[tensorboard]"
+        )
     if wishes.run is not None and not wishes.run.exists():
         check_output(wishes.run)
 
